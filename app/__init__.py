@@ -1,0 +1,1 @@
+"""The dashboard: it watches a runtime through a probe and offers pages, JSON and an event stream."""

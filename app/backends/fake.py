@@ -1,0 +1,557 @@
+"""The scripted probe: greenlets that exist only on paper, seen through the same seam as real ones.
+
+Tests and screenshots need a runtime that does exactly what the script says: a greenlet that fails now, a
+pool that is full, a hub that does not answer, a hundred thousand sleepers. `FakeProbe` implements the whole
+probe protocol over such a script. The script's side are plain methods (`add`, `start`, `park`, `succeed`,
+`fail`, `open_group`, ...); each changes the paper runtime and emits the event that a real one would. Time
+is the injected clock, nothing runs by itself, and the same script gives the same ids, events and samples
+every time.
+
+Control calls act on the paper runtime too and resolve their futures at once, unless `script_answer` has said
+otherwise: `queued`, `alive`, `refused` or `held` (unresolved until `release`).
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import Any, Literal, get_args
+
+from greenscope.app.model import (
+    ControlResult,
+    Drained,
+    Event,
+    EventKind,
+    ExceptionRecord,
+    GreenletRecord,
+    GreenletSample,
+    GroupSample,
+    HubSample,
+    Site,
+    Stack,
+    State,
+    WaitRecord,
+)
+from greenscope.app.probe import Capability
+
+Action = Literal["kill", "kill_group", "resize", "spawn"]
+Outcome = Literal["done", "queued", "alive", "gone", "unknown", "refused", "held"]
+
+ALL_CAPABILITIES: frozenset[Capability] = frozenset(get_args(Capability))
+
+
+class _Paper:
+    """One greenlet on paper.
+
+    Its durations are sums of finished stretches; the present one began at `since`.
+    """
+
+    __slots__ = (
+        "groups",
+        "kill_requested",
+        "longest_run",
+        "place",
+        "record",
+        "since",
+        "spent",
+        "stack",
+        "state",
+        "stubborn",
+        "switches",
+        "waiting_on",
+    )
+
+    def __init__(self, record: GreenletRecord, since: float) -> None:
+        self.record = record
+        self.state: State = "pending"
+        self.since = since
+        self.spent = {"running": 0.0, "ready": 0.0, "waiting": 0.0}
+        self.switches = 0
+        self.longest_run = 0.0
+        self.place: Site | None = None
+        self.waiting_on: WaitRecord | None = None
+        self.kill_requested: float | None = None
+        self.stubborn = False
+        self.groups: dict[int, None] = {}
+        self.stack: Stack | None = None
+
+    def move(self, state: State, now: float) -> None:
+        """End the present stretch at `now` and begin one in `state`."""
+        stretch = max(0.0, now - self.since)
+        if self.state in self.spent:
+            self.spent[self.state] += stretch
+        if self.state == "running":
+            self.longest_run = max(self.longest_run, stretch)
+        if state == "running" and self.state != "running":
+            self.switches += 1
+        self.state, self.since = state, now
+
+    def sample(self, now: float, accounting: bool) -> GreenletSample:
+        """Return what a probe would see at `now`."""
+        if not accounting:
+            return GreenletSample(
+                self.record.id, self.state, self.place, self.waiting_on, kill_requested=self.kill_requested
+            )
+        spent = self.spent
+        stretch = max(0.0, now - self.since)
+        state = self.state
+        return GreenletSample(
+            self.record.id,
+            state,
+            self.place,
+            self.waiting_on,
+            spent["running"] + (stretch if state == "running" else 0.0),
+            spent["ready"] + (stretch if state == "ready" else 0.0),
+            spent["waiting"] + (stretch if state == "waiting" else 0.0),
+            self.switches,
+            max(self.longest_run, stretch if state == "running" else 0.0),
+            self.kill_requested,
+        )
+
+
+class _PaperGroup:
+    """A Group or, with a size, a Pool on paper."""
+
+    __slots__ = ("id", "members", "name", "size", "waiters")
+
+    def __init__(self, id: int, name: str, size: int | None) -> None:
+        self.id = id
+        self.name = name
+        self.size = size
+        self.waiters = 0
+        self.members: dict[int, None] = {}
+
+    def sample(self) -> GroupSample:
+        """Return the group as it is now."""
+        active = len(self.members)
+        if self.size is None:
+            return GroupSample(self.id, self.name, "group", active, members=tuple(self.members))
+        free = max(0, self.size - active)
+        return GroupSample(
+            self.id, self.name, "pool", active, self.size, free, self.waiters, tuple(self.members)
+        )
+
+
+class FakeProbe:
+    """A probe over a paper runtime; `clock` is its monotonic time in seconds.
+
+    `capabilities` may be cut to show what pages do without one; `buffer` bounds the undrained events,
+    what comes beyond is dropped and counted by kind.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        capabilities: frozenset[Capability] = ALL_CAPABILITIES,
+        backend: str = "fake",
+        buffer: int = 1_000_000,
+    ) -> None:
+        self.backend = backend
+        self.capabilities = capabilities
+        self.clock = clock
+        self.attached = 0
+        self.closed = 0
+        self.sampled = 0
+        self.lag = 0.0
+        self.blocked_in: tuple[Site, ...] = ()
+        self._buffer = buffer
+        self._next_id = 1
+        self._next_group = 1
+        self._alive: dict[int, _Paper] = {}
+        self._groups: dict[int, _PaperGroup] = {}
+        self._events: deque[Event] = deque()
+        self._dropped: dict[str, int] = {}
+        self._counts: dict[str, int] = {"pending": 0, "ready": 0, "running": 0, "waiting": 0}
+        self._switches = 0
+        self._running: int | None = None
+        self._answers: dict[str, deque[tuple[Outcome, str]]] = {}
+        self._held: list[tuple[Future[ControlResult], Callable[[], ControlResult]]] = []
+
+    # -- the script's side: what happens in the program ----------------------------------------------------
+
+    def add(
+        self,
+        function: str = "work",
+        *,
+        name: str = "",
+        file: str = "/srv/crawler/app.py",
+        line: int = 1,
+        parent: int | None = None,
+        group: int | None = None,
+        spawn_site: Site | None = None,
+        thread: str = "hub",
+        kind: Literal["greenlet", "raw"] = "greenlet",
+        created: float | None = None,
+    ) -> int:
+        """Spawn a greenlet on paper, `pending`, and return its id. `created` back-dates it (seconds)."""
+        now = self.clock() if created is None else created
+        id = self._next_id
+        self._next_id += 1
+        record = GreenletRecord(
+            id, name or f"{function}-{id}", function, file, line, now, parent, spawn_site, thread, kind
+        )
+        self._alive[id] = _Paper(record, now)
+        self._counts["pending"] += 1
+        self.emit(Event("spawned", now, greenlet=id, record=record))
+        if group is not None:
+            self.enter(group, id)
+        return id
+
+    def start(self, id: int, place: Site | None = None, *, at: float | None = None) -> None:
+        """Let a pending greenlet begin: it is running now."""
+        now = self.clock() if at is None else at
+        self._move(id, "running", now, place, None)
+        self.emit(Event("started", now, greenlet=id))
+
+    def run(self, id: int, place: Site | None = None) -> None:
+        """Switch into a greenlet; the one that was running becomes ready."""
+        self._move(id, "running", self.clock(), place, None)
+
+    def make_ready(self, id: int, place: Site | None = None) -> None:
+        """Put a greenlet on the ready queue."""
+        self._move(id, "ready", self.clock(), place, None)
+
+    def park(
+        self,
+        id: int,
+        kind: str = "sleep",
+        name: str = "",
+        *,
+        owner: int | None = None,
+        target: int | None = None,
+        place: Site | None = None,
+    ) -> None:
+        """Let a greenlet wait for something from now on."""
+        now = self.clock()
+        self._move(id, "waiting", now, place, WaitRecord(kind, name, now, owner, target))
+
+    def succeed(self, id: int) -> None:
+        """End a greenlet with a value."""
+        self._end(id, "succeeded", None)
+
+    def fail(
+        self,
+        id: int,
+        type: str = "ValueError",
+        message: str = "bad value",
+        traceback: tuple[Site, ...] = (),
+    ) -> None:
+        """End a greenlet with an exception."""
+        self._end(id, "failed", ExceptionRecord(type, message, traceback))
+
+    def die(self, id: int) -> None:
+        """End a greenlet as a kill does."""
+        self._end(id, "killed", ExceptionRecord("GreenletExit", ""))
+
+    def set_stack(self, id: int, stack: Stack) -> None:
+        """Give a greenlet these frames instead of the ones made up for it."""
+        self._alive[id].stack = stack
+
+    def swallow_kills(self, id: int) -> None:
+        """Make a greenlet survive kills from now on, as one does that catches GreenletExit."""
+        self._alive[id].stubborn = True
+
+    def open_group(self, name: str = "", size: int | None = None) -> int:
+        """Make a Group, or a Pool when `size` is given, and return its id."""
+        id = self._next_group
+        self._next_group += 1
+        group = _PaperGroup(id, name or f"{'group' if size is None else 'pool'}-{id}", size)
+        self._groups[id] = group
+        self.emit(Event("group_opened", self.clock(), group=id, group_record=group.sample()))
+        return id
+
+    def close_group(self, id: int) -> None:
+        """Let a Group or Pool be forgotten; its members live on."""
+        group = self._groups.pop(id)
+        for member in group.members:
+            self._alive[member].groups.pop(id, None)
+        self.emit(Event("group_closed", self.clock(), group=id))
+
+    def enter(self, group: int, id: int) -> None:
+        """Add a greenlet to a Group or Pool."""
+        self._groups[group].members[id] = None
+        self._alive[id].groups[group] = None
+        self.emit(Event("grouped", self.clock(), greenlet=id, group=group))
+
+    def leave(self, group: int, id: int) -> None:
+        """Take a greenlet out of a Group or Pool."""
+        self._groups[group].members.pop(id)
+        self._alive[id].groups.pop(group)
+        self.emit(Event("ungrouped", self.clock(), greenlet=id, group=group))
+
+    def is_alive(self, id: int) -> bool:
+        """Tell whether a greenlet lives."""
+        return id in self._alive
+
+    def has_slot(self, group: int) -> bool:
+        """Tell whether a Pool has a free slot (a plain Group always has)."""
+        found = self._groups.get(group)
+        return found is not None and (found.size is None or len(found.members) < found.size)
+
+    def set_waiters(self, group: int, count: int) -> None:
+        """Say how many greenlets wait for a slot of a Pool."""
+        self._groups[group].waiters = count
+
+    def block(self, lag: float, stack: tuple[Site, ...] = (), greenlet: int | None = None) -> None:
+        """Say that the hub has been in one turn for `lag` seconds (0: it is free again)."""
+        self.lag, self.blocked_in = lag, stack
+        if lag:
+            self.emit(
+                Event("blocked", self.clock(), greenlet=greenlet, detail={"duration": lag, "stack": stack})
+            )
+
+    def lose(self, kind: EventKind, count: int = 1) -> None:
+        """Count events as dropped, as a full buffer does."""
+        self._dropped[kind] = self._dropped.get(kind, 0) + count
+
+    def emit(self, event: Event) -> None:
+        """Buffer an event as it is (a full buffer drops and counts it)."""
+        if len(self._events) >= self._buffer:
+            self.lose(event.kind)
+        else:
+            self._events.append(event)
+
+    def script_answer(self, action: Action, outcome: Outcome, reason: str = "", *, times: int = 1) -> None:
+        """Answer the next `times` control calls of this kind with `outcome`, doing nothing else."""
+        self._answers.setdefault(action, deque()).extend([(outcome, reason)] * times)
+
+    def release(self) -> int:
+        """Carry out the control calls that were `held` and resolve their futures; return how many."""
+        held, self._held = self._held, []
+        for future, act in held:
+            if not future.done():
+                future.set_result(act())
+        return len(held)
+
+    # -- the probe's side: what the dashboard sees ---------------------------------------------------------
+
+    def missing(self, capability: Capability) -> str:
+        """Tell in one sentence why a capability is absent ("" when it is there)."""
+        if capability in self.capabilities:
+            return ""
+        return f"The scripted runtime was made without {capability.replace('_', ' ')}."
+
+    def attach(self) -> None:
+        """Count the call; the paper runtime is always watched."""
+        self.attached += 1
+
+    def close(self) -> None:
+        """Count the call."""
+        self.closed += 1
+
+    def drain(self) -> Drained:
+        """Take the buffered events and the drop counts."""
+        events, self._events = self._events, deque()
+        dropped, self._dropped = self._dropped, {}
+        return Drained(tuple(events), dropped)
+
+    def live_ids(self) -> Sequence[int]:
+        """Return the ids of all live greenlets, oldest first."""
+        return list(self._alive)
+
+    def records(self, ids: Iterable[int]) -> list[GreenletRecord]:
+        """Return the birth records of these greenlets; the dead and unknown are left out."""
+        return [self._alive[id].record for id in ids if id in self._alive]
+
+    def sample(self, ids: Iterable[int]) -> list[GreenletSample]:
+        """Look at these greenlets now."""
+        now = self.clock()
+        accounting = "accounting" in self.capabilities
+        alive = self._alive
+        samples = [alive[id].sample(now, accounting) for id in ids if id in alive]
+        self.sampled += len(samples)
+        return samples
+
+    def count_states(self) -> dict[str, int]:
+        """Count live greenlets by state."""
+        return dict(self._counts)
+
+    def groups(self) -> list[GroupSample]:
+        """Look at all Groups and Pools now."""
+        return [group.sample() for group in self._groups.values()]
+
+    def hubs(self) -> list[HubSample]:
+        """Look at the one paper hub."""
+        return [
+            HubSample(
+                "hub",
+                1,
+                self.lag,
+                self._switches,
+                self._switches,
+                self.clock(),
+                self._running,
+                timers=self._counts["waiting"],
+                blocked_in=self.blocked_in,
+            )
+        ]
+
+    def stack(self, id: int) -> Stack | None:
+        """Return the frames of a live greenlet: those given, or its function and its place."""
+        paper = self._alive.get(id)
+        if paper is None or "stacks" not in self.capabilities:
+            return None
+        if paper.stack is not None:
+            return paper.stack
+        record = paper.record
+        frames: list[Site] = []
+        if paper.state != "pending":
+            frames.append(Site(record.file, record.line, record.function))
+            if paper.place is not None and paper.place != frames[0]:
+                frames.append(paper.place)
+        return Stack(tuple(frames), tuple(f"{frame.function}(...)" for frame in frames))
+
+    def waiters_of(self, id: int) -> Sequence[int]:
+        """Return the ids of the greenlets that join this one or wait for what it holds."""
+        return [
+            other
+            for other, paper in self._alive.items()
+            if paper.waiting_on is not None and id in (paper.waiting_on.owner, paper.waiting_on.target)
+        ]
+
+    def kill(self, id: int, timeout: float) -> "Future[ControlResult]":
+        """Kill a greenlet on paper; see `script_answer` for other outcomes."""
+        return self._answer("kill", lambda: self._kill(id), id)
+
+    def kill_group(self, id: int, timeout: float) -> "Future[ControlResult]":
+        """Kill all members of a group on paper."""
+        return self._answer("kill_group", lambda: self._kill_group(id))
+
+    def resize(self, id: int, size: int, timeout: float) -> "Future[ControlResult]":
+        """Resize a Pool on paper."""
+        return self._answer("resize", lambda: self._resize(id, size))
+
+    def spawn(
+        self,
+        function: Callable[..., Any],
+        arguments: dict[str, Any],
+        group: int | None,
+        delay: float | None,
+        timeout: float,
+    ) -> "Future[ControlResult]":
+        """Spawn on paper: the function is never called, its name and place are."""
+        return self._answer("spawn", lambda: self._spawn(function, group, delay))
+
+    def cost(self) -> dict[str, float]:
+        """Return a plausible cost."""
+        return {"hook_ns": 410.0, "share": 0.004}
+
+    # -- how control acts on paper -------------------------------------------------------------------------
+
+    def _answer(
+        self, action: Action, act: Callable[[], ControlResult], id: int | None = None
+    ) -> "Future[ControlResult]":
+        future: Future[ControlResult] = Future()
+        scripted = self._answers.get(action)
+        if not scripted:
+            future.set_result(act())
+            return future
+        outcome, reason = scripted.popleft()
+        if outcome == "held":
+            self._held.append((future, act))
+            return future
+        paper = self._alive.get(id) if id is not None else None
+        reasons = {
+            "queued": "the hub has not answered; the request stays posted",
+            "alive": "the greenlet has caught the kill and goes on",
+            "refused": "the hub and the dashboard's own server are not killed from here",
+            "gone": "it had ended before",
+            "unknown": "there is no such id",
+        }
+        future.set_result(
+            ControlResult(
+                outcome,
+                reason or reasons.get(outcome, ""),
+                ids=() if id is None else (id,),
+                state=paper.state if paper else None,
+                place=paper.place if paper else None,
+            )
+        )
+        return future
+
+    def _kill(self, id: int) -> ControlResult:
+        paper = self._alive.get(id)
+        if paper is None:
+            if 0 < id < self._next_id:
+                return ControlResult("gone", "it had ended before", (id,))
+            return ControlResult("unknown", "there is no such id", (id,))
+        paper.kill_requested = self.clock()
+        self.emit(Event("kill_requested", paper.kill_requested, greenlet=id))
+        if paper.stubborn:
+            reason = "the greenlet has caught the kill and goes on"
+            return ControlResult("alive", reason, (id,), paper.state, paper.place)
+        self.die(id)
+        return ControlResult("done", "", (id,), "killed")
+
+    def _kill_group(self, id: int) -> ControlResult:
+        group = self._groups.get(id)
+        if group is None:
+            return self._no_group(id)
+        members = list(group.members)
+        survivors = tuple(member for member in members if self._kill(member).outcome == "alive")
+        if survivors:
+            return ControlResult("alive", f"{len(survivors)} of {len(members)} still live", survivors)
+        return ControlResult("done", f"{len(members)} killed")
+
+    def _resize(self, id: int, size: int) -> ControlResult:
+        group = self._groups.get(id)
+        if group is None:
+            return self._no_group(id)
+        if group.size is None:
+            return ControlResult("refused", "a plain Group has no size")
+        group.size = size
+        return ControlResult("done", f"the pool has {size} slots now")
+
+    def _spawn(self, function: Callable[..., Any], group: int | None, delay: float | None) -> ControlResult:
+        if group is not None and group not in self._groups:
+            return self._no_group(group)
+        code = getattr(function, "__code__", None)
+        id = self.add(
+            getattr(function, "__name__", "function"),
+            file=code.co_filename if code else "/srv/crawler/app.py",
+            line=code.co_firstlineno if code else 1,
+            group=group,
+        )
+        if not delay:
+            self.start(id)
+        return ControlResult("done", "", (id,), self._alive[id].state)
+
+    def _no_group(self, id: int) -> ControlResult:
+        if 0 < id < self._next_group:
+            return ControlResult("gone", "the group is no longer there")
+        return ControlResult("unknown", "there is no group with this id")
+
+    def _move(
+        self, id: int, state: State, now: float, place: Site | None, waiting_on: WaitRecord | None
+    ) -> None:
+        if state == "running":
+            if self._running is not None and self._running != id:
+                self._move(self._running, "ready", now, None, None)
+            self._running = id
+            self._switches += 1
+        elif self._running == id:
+            self._running = None
+        paper = self._alive[id]
+        self._counts[paper.state] -= 1
+        self._counts[state] += 1
+        paper.move(state, now)
+        paper.waiting_on = waiting_on
+        if place is not None:
+            paper.place = place
+
+    def _end(
+        self, id: int, kind: Literal["succeeded", "failed", "killed"], exception: ExceptionRecord | None
+    ) -> None:
+        now = self.clock()
+        paper = self._alive[id]
+        if self._running == id:
+            self._running = None
+        self._counts[paper.state] -= 1
+        paper.move(kind, now)
+        paper.waiting_on = None
+        for group in list(paper.groups):
+            self.leave(group, id)
+        del self._alive[id]
+        sample = paper.sample(now, "accounting" in self.capabilities)
+        self.emit(Event(kind, now, greenlet=id, exception=exception, sample=sample))
