@@ -29,7 +29,8 @@ from greenscope.app.model import (
 )
 
 #: What a page or route may ask of a probe. A probe names those that it has; for the others it gives the
-reason.Capability = Literal[
+#: reason.
+Capability = Literal[
     "events",  # lifecycle events with ids
     "groups",  # Groups and Pools
     "stacks",  # frames of parked greenlets
@@ -67,7 +68,7 @@ class Probe(Protocol):
         """Return the ids of all live greenlets, oldest first."""
 
     def records(self, ids: Iterable[int]) -> list[GreenletRecord]:
-        """Return the birth records of live greenlets: asked only for those whose `spawned` had to be dropped."""
+        """Return the birth records of live greenlets; asked for those whose `spawned` was dropped."""
 
     def sample(self, ids: Iterable[int]) -> list[GreenletSample]:
         """Look at these greenlets now; the dead and unknown are left out."""
@@ -88,7 +89,7 @@ class Probe(Protocol):
         """Return the ids of the greenlets that wait for this one (joins, what it holds), as far as known."""
 
     def kill(self, id: int, timeout: float) -> "Future[ControlResult]":
-        """Post a kill to the greenlet's hub; the future resolves with what was observed within `timeout` s."""
+        """Post a kill to the greenlet's hub; the future resolves with what was seen within `timeout` s."""
 
     def kill_group(self, id: int, timeout: float) -> "Future[ControlResult]":
         """Post a kill of all members of a Group or Pool."""
@@ -107,4 +108,4 @@ class Probe(Protocol):
         """Post a spawn of `function(**arguments)`, into a group and after `delay` seconds if asked."""
 
     def cost(self) -> dict[str, float]:
-        """Return what watching costs: `hook_ns` (mean per event in the hub's thread) and `share` of its time."""
+        """Return what watching costs: `hook_ns` (mean per event in the hub's thread), `share` of its time."""
