@@ -1,0 +1,36 @@
+"""A cooperative runtime on greenlet, with the API that gevent's users know.
+
+    from greenscope.runtime import spawn, sleep, joinall
+    joinall([spawn(work, n) for n in range(1000)])
+
+Modules are named as in gevent: event, lock, queue, pool, timeout, local, threadpool, subprocess, socket, select.
+"""
+
+from greenscope.runtime.exceptions import GreenletExit
+from greenscope.runtime.greenlet import Greenlet, getcurrent, spawn_raw
+from greenscope.runtime.hub import get_hub
+from greenscope.runtime.timeout import Timeout, with_timeout
+from greenscope.runtime.waiting import idle, sleep
+from greenscope.runtime.waits import iwait, joinall, kill, killall, wait
+
+__all__ = [
+    "Greenlet",
+    "GreenletExit",
+    "Timeout",
+    "get_hub",
+    "getcurrent",
+    "idle",
+    "iwait",
+    "joinall",
+    "kill",
+    "killall",
+    "sleep",
+    "spawn",
+    "spawn_later",
+    "spawn_raw",
+    "wait",
+    "with_timeout",
+]
+
+spawn = Greenlet.spawn
+spawn_later = Greenlet.spawn_later

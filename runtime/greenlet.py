@@ -1,0 +1,507 @@
+"""Greenlet: a function that runs cooperatively, with a result that others can wait for.
+
+    NEW --start()--> PENDING --the hub's turn--> RUNNING --returns--> VALUE
+     |                  |                           |------raises---> ERROR
+     +----kill()--------+--never runs--> VALUE      +------killed---> VALUE (a GreenletExit)
+
+A Greenlet is a plain object. It borrows a raw greenlet (`carriers`) for the time
+between its first switch and its end; before and after, it costs a small object only.
+`getcurrent()` returns the Greenlet in whose carrier it is called.
+
+Deliberate differences from gevent:
+1. It is not a subclass of greenlet.greenlet; `gr_frame`, `dead`, `switch`, `throw`,
+   `parent` and bool() mean the same.
+2. Links run at the end of the batch in which the greenlet ended, spawned links after
+   all raw ones, in order of ending.
+"""
+
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import greenlet as _greenlet
+from greenscope.runtime.carriers import PENDING, RUNNING, Carrier, borrow
+from greenscope.runtime.exceptions import GreenletExit
+from greenscope.runtime.hub import Hub, get_hub
+from greenscope.runtime.instruments import hooks
+from greenscope.runtime.links import FailureSpawnedLink, SpawnedLink, SuccessSpawnedLink
+from greenscope.runtime.timeout import Timeout, limit
+from greenscope.runtime.timers import Timer
+from greenscope.runtime.waiting import current_hub, interrupt, park_until, resume
+
+__all__ = ["Greenlet", "getcurrent"]
+
+NEW, VALUE, ERROR = 0, 3, 4
+
+_raw_current = _greenlet.getcurrent
+_weakref = weakref.ref
+_hooks = hooks
+_GreenletT = TypeVar("_GreenletT", bound="Greenlet")
+#: callables that see every Greenlet when it is started (add_spawn_callback)
+_spawn_callbacks: tuple[Callable[[Any], Any], ...] = ()
+
+
+def getcurrent() -> Any:
+    """Return the Greenlet that runs, or the raw greenlet where no Greenlet does. Does not block."""
+    raw = _raw_current()
+    if raw.__class__ is Carrier:
+        return raw.task or raw  # type: ignore[attr-defined]
+    return raw
+
+
+class Greenlet:
+    """A light-weight cooperatively scheduled execution unit.
+
+    Runs `run(*args, **kwargs)`, or its own `_run` in a subclass. Raises TypeError when that is not callable.
+    As a context manager it joins on exit, and kills when the body raised.
+    """
+
+    value: Any = None
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any]
+    _state = NEW
+    _carrier: Carrier | None = None
+    _exc_info: tuple[Any, Any, Any] | None = None
+    _links: list[Callable[[Any], Any]] | None = None
+    _timer: Timer | None = None
+    _formatted: str | None = None
+    _account: tuple[float, float, float, int, float] | None = None
+    waits_as = "join"
+
+    def __init__(self, run: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> None:
+        if run is not None:
+            self._run = run  # type: ignore[method-assign]
+        if not callable(self._run):
+            raise TypeError("The run argument or self._run must be callable")
+        self.args = args
+        self.kwargs = kwargs
+        spawner: Any = _raw_current()
+        try:
+            self.hub: Hub = spawner.hub
+            spawner = spawner.task or spawner
+            shared = spawner.spawn_tree_locals
+            self.spawn_tree_locals = {} if shared is None else shared
+        except AttributeError:
+            self.hub = current_hub(_raw_current())
+            spawner = getcurrent()
+            self.spawn_tree_locals = inherited_locals(spawner)
+        self.spawning_greenlet = _weakref(spawner)
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the work; for subclasses to override."""
+        return None
+
+    # -- starting
+
+    def start(self) -> None:
+        """Schedule it for the hub's next turn; a no-op when it was started or killed before. Does not block."""
+        if self._state == NEW:
+            self._state = PENDING
+            if _hooks.spawned:
+                _hooks.call("spawned", self)
+            if _spawn_callbacks:
+                _call_spawn_callbacks(self)
+            hub = self.hub
+            hub.ready.append(self)
+            if hub.sleeping:
+                hub.poller.wake()
+
+    def start_later(self, seconds: float) -> None:
+        """Schedule it in `seconds`; a no-op when it was started or killed before. Does not block."""
+        if self._state == NEW:
+            self._state = PENDING
+            if hooks.spawned:
+                hooks.call("spawned", self)
+            if _spawn_callbacks:
+                _call_spawn_callbacks(self)
+            self._timer = self.hub.call_later(seconds, self.hub.ready.append, (self,))
+
+    @classmethod
+    def spawn(cls: type[_GreenletT], *args: Any, **kwargs: Any) -> _GreenletT:
+        """Return a new started Greenlet; the arguments are the constructor's. Does not block."""
+        new = cls(*args, **kwargs)
+        new.start()
+        return new
+
+    @classmethod
+    def spawn_later(cls: type[_GreenletT], seconds: float, *args: Any, **kwargs: Any) -> _GreenletT:
+        """Return a new Greenlet that starts in `seconds`; the other arguments are the constructor's. Does not block."""
+        if cls is Greenlet and not args and "run" not in kwargs:
+            raise TypeError("spawn_later() needs a function to run")
+        new = cls(*args, **kwargs)
+        new.start_later(seconds)
+        return new
+
+    @staticmethod
+    def add_spawn_callback(callback: Callable[[Any], Any]) -> None:
+        """Call `callback(greenlet)` for every Greenlet that is started from now on, in the spawning greenlet."""
+        global _spawn_callbacks
+        if callback not in _spawn_callbacks:
+            _spawn_callbacks += (callback,)
+
+    @staticmethod
+    def remove_spawn_callback(callback: Callable[[Any], Any]) -> None:
+        """Undo add_spawn_callback; a no-op when it was not added."""
+        global _spawn_callbacks
+        _spawn_callbacks = tuple(c for c in _spawn_callbacks if c != callback)
+
+    def _turn(self, hub: Hub) -> None:
+        """Begin to run; called by the hub when it takes this from the ready queue."""
+        if self._state == PENDING:
+            carrier = borrow(hub, self)
+            carrier.switch()
+            if hub.accounted:
+                carrier.parked_at = end = hub.monotonic()
+                carrier.run_time = carrier.longest_run = end - hub.now
+                carrier.switches = 1
+
+    # -- ending
+
+    def _on_value(self, value: Any) -> None:
+        self.value = value
+        self._state = VALUE
+        self._carrier = None
+        self._free()
+        if self._links:
+            self.hub.finished.append(self)
+
+    def _free(self) -> None:
+        """Let go of what it was to run, as soon as it never will again."""
+        try:
+            del self._run
+        except AttributeError:
+            pass
+        self.args = ()
+        if self.kwargs:
+            self.kwargs = {}
+
+    def _on_error(self, error: BaseException) -> None:
+        if isinstance(error, GreenletExit):
+            self._on_value(error)
+            return
+        tb = error.__traceback__
+        if tb is not None and tb.tb_next is not None and tb.tb_frame.f_code is Carrier.run.__code__:
+            tb = tb.tb_next
+            error.__traceback__ = tb
+        self._exc_info = (type(error), error, tb)
+        self._state = ERROR
+        self._carrier = None
+        hub = self.hub
+        if self._links:
+            hub.finished.append(self)
+        try:
+            hub.handle_error(self, type(error), error, tb)
+        finally:
+            self._free()
+
+    def _end_unstarted(self, error: Any) -> bool:
+        """End it before it ran; False when it runs or has ended already."""
+        if self._state > PENDING:
+            return False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if isinstance(error, tuple) and len(error) == 3:
+            error = error[0] if error[1] is None else error[1]
+        if isinstance(error, type) and issubclass(error, BaseException):
+            error = error()
+        if not isinstance(error, BaseException):
+            error = BaseException(error)
+        self._on_error(error)
+        self._wake_for_links()
+        return True
+
+    def _wake_for_links(self) -> None:
+        if self.hub.finished and self.hub.sleeping:
+            self.hub.poller.wake()
+
+    def _notify_links(self) -> None:
+        """Call the links, in order; called by the hub."""
+        links = self._links
+        while links:
+            link = links.pop(0)
+            try:
+                link(self)
+            except BaseException as error:
+                self.hub.handle_error((link, self), type(error), error, error.__traceback__)
+
+    # -- state
+
+    @property
+    def started(self) -> bool:
+        """True from start() until it ends."""
+        return self._state == PENDING or self._state == RUNNING
+
+    __bool__ = started.fget  # type: ignore[assignment]
+
+    @property
+    def dead(self) -> bool:
+        """True when it will not run (any more)."""
+        return self._state >= VALUE
+
+    def ready(self) -> bool:
+        """Return True when it has ended."""
+        return self._state >= VALUE
+
+    def successful(self) -> bool:
+        """Return True when it has ended without an error; a GreenletExit is none."""
+        return self._state == VALUE
+
+    @property
+    def exception(self) -> BaseException | None:
+        """The exception with which it failed, None before and without."""
+        return self._exc_info[1] if self._exc_info is not None else None
+
+    @property
+    def exc_info(self) -> tuple[Any, Any, Any] | None:
+        """The (type, value, traceback) with which it failed, None before and without."""
+        return self._exc_info
+
+    @property
+    def loop(self) -> Any:
+        """The loop of its hub."""
+        return self.hub.loop
+
+    @property
+    def parent(self) -> Any:
+        """Its hub."""
+        return self.hub
+
+    @property
+    def gr_frame(self) -> Any:
+        """Its innermost frame while it is parked, else None."""
+        return self._carrier.gr_frame if self._carrier is not None else None
+
+    @property
+    def gr_context(self) -> Any:
+        """Its contextvars context while it runs, else None."""
+        return self._carrier.gr_context if self._carrier is not None else None
+
+    @property
+    def minimal_ident(self) -> int:
+        """A small number that no other living greenlet of its hub has."""
+        return self.hub.idents.of(self)
+
+    @property
+    def name(self) -> str:
+        """`Greenlet-<minimal_ident>` unless it was set."""
+        given: str | None = self.__dict__.get("_name")
+        return f"Greenlet-{self.minimal_ident}" if given is None else given
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._name = value
+
+    # -- control
+
+    def switch(self, *args: Any) -> Any:
+        """Switch to it at once; for the hub and for whoever knows that it is parked by hand."""
+        if self._state == PENDING:
+            return self._turn(self.hub)
+        if self._carrier is None:
+            return None
+        return self._carrier.switch(*args)
+
+    def throw(self, *args: Any) -> Any:
+        """Raise an exception where it stands, at once; for the hub. Everybody else uses kill().
+
+        One that has not begun ends with the exception and never runs.
+        """
+        if self._carrier is not None:
+            return self._carrier.throw(*args)
+        error: Any = args if len(args) == 3 else args[0] if args else GreenletExit()
+        self._end_unstarted(error)
+        return None
+
+    def kill(self, exception: Any = GreenletExit, block: bool = True, timeout: float | None = None) -> None:
+        """Raise `exception` in the greenlet where it stands; one that has not begun never runs.
+
+        With `block` (default) waits until it is dead or `timeout` seconds have passed. Never raises; a no-op when it
+        is dead. It may catch the exception and live on: look at `dead`.
+        """
+        if self._state >= VALUE:
+            return
+        if hooks.kill_requested:
+            hooks.call("kill_requested", self)
+        if self._end_unstarted(exception):
+            return
+        interrupt(self._carrier, exception)
+        if block:
+            self.join(timeout)
+
+    # -- waiting
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until it has ended, or `timeout` seconds. Blocks."""
+        if self._state < VALUE:
+            seconds, given = limit(timeout)
+            if not self._wait(seconds) and given is not None:
+                raise given
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return its value, or raise its exception, once it has ended. Blocks.
+
+        Raises Timeout when it still lives after `timeout` seconds, at once when `block` is false.
+        """
+        if self._state < VALUE:
+            if not block:
+                raise Timeout()
+            seconds, given = limit(timeout)
+            if not self._wait(seconds):
+                raise given if given is not None else Timeout(seconds)
+        if self._state == VALUE:
+            return self.value
+        return self._raise_exception()
+
+    def _wait(self, seconds: float | None) -> bool:
+        """Park until it has ended; False when `seconds` passed before."""
+        raw = _raw_current()
+        current_hub(raw)
+        wake = Wake(raw, self.hub)
+        self.rawlink(wake)
+        try:
+            while self._state < VALUE:
+                if not park_until(self, seconds) and self._state < VALUE:
+                    return False
+            return True
+        finally:
+            self.unlink(wake)
+
+    def _raise_exception(self) -> Any:
+        exc_info = self._exc_info
+        assert exc_info is not None
+        raise exc_info[1].with_traceback(exc_info[2])
+
+    # -- links
+
+    def has_links(self) -> int:
+        """Return how many links wait for its end."""
+        return len(self._links) if self._links else 0
+
+    def rawlink(self, callback: Callable[[Any], Any]) -> None:
+        """Call `callback(self)` in the hub when it has ended, also when it has already. It must not block or raise."""
+        if not callable(callback):
+            raise TypeError(f"Expected callable: {callback!r}")
+        links = self._links
+        if links is None:
+            self._links = [callback]
+        else:
+            links.append(callback)
+        if self._state >= VALUE:
+            self.hub.finished.append(self)
+            self._wake_for_links()
+
+    def link(self, callback: Callable[[Any], Any], SpawnedLink: Any = SpawnedLink) -> None:
+        """Call `callback(self)` in a greenlet of its own when it has ended, also when it has already."""
+        self.rawlink(SpawnedLink(callback))
+
+    def link_value(self, callback: Callable[[Any], Any], SpawnedLink: Any = SuccessSpawnedLink) -> None:
+        """Do as link(), only when it ended without an error."""
+        self.rawlink(SpawnedLink(callback))
+
+    def link_exception(self, callback: Callable[[Any], Any], SpawnedLink: Any = FailureSpawnedLink) -> None:
+        """Do as link(), only when it failed."""
+        self.rawlink(SpawnedLink(callback))
+
+    def unlink(self, callback: Callable[[Any], Any]) -> None:
+        """Remove a callback of any kind of link; a no-op when it is not there."""
+        try:
+            self._links.remove(callback)  # type: ignore[union-attr]
+        except (ValueError, AttributeError):
+            pass
+
+    def unlink_all(self) -> None:
+        """Remove all links."""
+        if self._links:
+            self._links.clear()
+
+    # -- the rest
+
+    def __enter__(self: _GreenletT) -> _GreenletT:
+        return self
+
+    def __exit__(self, type_: Any, value: Any, tb: Any) -> None:
+        if type_ is None:
+            try:
+                self.join()
+            finally:
+                self.kill()
+        else:
+            self.kill((type_, value, tb))
+
+    def __repr__(self) -> str:
+        named = "_name" in self.__dict__ or self.hub.idents.known(self)
+        name = f' "{self.name}"' if named else ""
+        formatted = self._formatinfo()
+        return f"<{type(self).__name__}{name} at {id(self):#x}{': ' + formatted if formatted else ''}>"
+
+    def _formatinfo(self) -> str:
+        if self._formatted is None:
+            function = self._run
+            owner = getattr(function, "__self__", None)
+            if owner is self:
+                text = "_run"
+            elif owner is not None:
+                text = repr(function)
+            else:
+                text = getattr(function, "__name__", "") or repr(function)
+            shown = [repr(arg)[:50] for arg in self.args]
+            shown += [f"{key}={repr(arg)[:50]}" for key, arg in self.kwargs.items()]
+            self._formatted = f"{text}({', '.join(shown)})" if shown else text
+        return self._formatted
+
+
+class Wake:
+    """A raw link that resumes a parked greenlet, in whatever thread it is."""
+
+    __slots__ = ("foreign", "raw")
+
+    def __init__(self, raw: Any, hub: Hub) -> None:
+        self.raw = raw
+        self.foreign: Hub | None = None if raw.hub is hub else raw.hub
+
+    def __call__(self, source: Any) -> None:
+        raw = self.raw
+        if self.foreign is not None:
+            self.foreign.run_callback(_resume_if_parked, raw)
+        elif raw.waiting_on is not None:
+            resume(raw)
+
+
+def _resume_if_parked(raw: Any) -> None:
+    if raw.waiting_on is not None:
+        resume(raw)
+
+
+def inherited_locals(spawner: Any) -> dict[str, Any]:
+    """Return the tree locals that a child shares with its spawner; the main greenlet's children are roots."""
+    found: dict[str, Any] | None = getattr(spawner, "spawn_tree_locals", None)
+    if found is None:
+        found = {}
+        spawner.spawn_tree_locals = None if spawner.parent is None else found
+    return found
+
+
+def _call_spawn_callbacks(greenlet_: Greenlet) -> None:
+    for callback in _spawn_callbacks:
+        callback(greenlet_)
+
+
+def spawn_raw(function: Callable[..., Any], *args: Any, **kwargs: Any) -> _greenlet.greenlet:
+    """Start `function` in a raw greenlet in the hub's next turn: no links, no value, no join. Does not block.
+
+    Raises TypeError when it is not callable.
+    """
+    if not callable(function):
+        raise TypeError("function must be callable")
+    hub = get_hub()
+    if kwargs:
+        from functools import partial
+
+        function = partial(function, **kwargs)
+    raw = _greenlet.greenlet(function, hub)
+    spawner = getcurrent()
+    raw.spawn_tree_locals = inherited_locals(spawner)  # type: ignore[attr-defined]
+    raw.spawning_greenlet = _weakref(spawner)  # type: ignore[attr-defined]
+    hub.run_callback(raw.switch, *args)
+    return raw

@@ -1,0 +1,567 @@
+"""The hub: the raw greenlet of a thread that runs its event loop.
+
+One turn of the hub:
+
+    +--> timers that are due --> descriptors that are ready --> the ready batch -----+
+    |    (sleep only when nothing is ready; not at all when nothing could wake us)   |
+    +---- link callbacks <---- links of the greenlets that ended <-------------------+
+
+The ready queue holds raw greenlets to be switched to, and objects with a
+`_turn(hub)`: callbacks, and Greenlets that have not begun. A batch is what stood in
+the queue when it began, so two greenlets that spin cannot starve timers and sockets.
+Whoever blocks switches to the hub, always through `waiting.park`, and is switched
+back to from here; so every switch of a thread is one of the hub's.
+
+When nothing is ready and neither timer, descriptor nor hold could ever change that,
+the hub throws LoopExit into its parent, the thread's main greenlet, or ends the
+`wait()` of the one who asked for just that.
+
+Deliberate differences from gevent:
+1. Timers, descriptors and callbacks are this file's and its neighbours', there is no
+   watcher API beyond `loop.run_callback`, `loop.run_callback_threadsafe`, `loop.timer`.
+2. A hub lives as long as its thread; running dry does not end it.
+3. In a forked child the hub forgets all greenlets but the one that forked.
+"""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from greenlet import GreenletExit, getcurrent, greenlet
+from greenscope.runtime.carriers import Carrier, borrow, reset_account
+from greenscope.runtime.exceptions import HubDestroyed, LoopExit
+from greenscope.runtime.idents import Idents
+from greenscope.runtime.instruments import hooks
+from greenscope.runtime.poller import Poller
+from greenscope.runtime.timers import Timer, Timers
+
+__all__ = ["Callback", "Hub", "LoopExit", "get_hub", "get_hub_if_exists", "set_clock"]
+
+
+class Callback:
+    """A call that the hub will make in its next turn."""
+
+    __slots__ = ("args", "function")
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.function: Callable[..., Any] | None = function
+        self.args: tuple[Any, ...] | None = args
+
+    @property
+    def pending(self) -> bool:
+        """True until it is made or stopped."""
+        return self.function is not None
+
+    def stop(self) -> None:
+        """Make sure that it is not made. Idempotent."""
+        self.function = self.args = None
+
+    close = stop
+
+    def __bool__(self) -> bool:
+        return self.args is not None
+
+    def _turn(self, hub: "Hub") -> None:
+        function, args = self.function, self.args
+        if function is not None and args is not None:
+            self.function = None
+            try:
+                function(*args)
+            finally:
+                self.args = None
+
+
+class Loop:
+    """What gevent's users know as `hub.loop`: calls and timers of this hub."""
+
+    __slots__ = ("hub",)
+
+    def __init__(self, hub: "Hub") -> None:
+        self.hub = hub
+
+    def run_callback(self, function: Callable[..., Any], *args: Any) -> Callback:
+        """Call `function(*args)` in the hub in its next turn. Does not block."""
+        callback = Callback(function, args)
+        hub = self.hub
+        hub.ready.append(callback)
+        if hub.sleeping:
+            hub.poller.wake()
+        return callback
+
+    #: the same: the queue and the wake-up are safe in every thread
+    run_callback_threadsafe = run_callback
+
+    def timer(self, seconds: float, ref: bool = True) -> "LoopTimer":
+        """Return a timer that can be started once with a callback; `seconds` from its start."""
+        return LoopTimer(self.hub, seconds, ref)
+
+    def now(self) -> float:
+        """Return the hub's clock, seconds."""
+        return self.hub.clock()
+
+    def update_now(self) -> None:
+        """Do nothing: the clock is read whenever it is asked for."""
+
+    update = update_now
+
+    def run(self) -> None:
+        """Run the loop until it is dry; only from the main greenlet. Blocks."""
+        self.hub.join()
+
+
+class LoopTimer:
+    """A timer as `loop.timer()` gives it: start(callback, *args), stop(), close()."""
+
+    __slots__ = ("_hub", "_ref", "_seconds", "_timer")
+
+    def __init__(self, hub: "Hub", seconds: float, ref: bool) -> None:
+        self._hub = hub
+        self._seconds = seconds
+        self._ref = ref
+        self._timer: Timer | None = None
+
+    def start(self, callback: Callable[..., Any], *args: Any) -> None:
+        """Call `callback(*args)` in the hub after the timer's seconds."""
+        self.stop()
+        self._timer = self._hub.call_later(self._seconds, callback, args, self._ref)
+
+    def stop(self) -> None:
+        """Cancel it. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    close = stop
+
+    @property
+    def pending(self) -> bool:
+        """True between start and the call."""
+        return self._timer is not None and self._timer.pending
+
+    active = pending
+
+
+class Hub(greenlet):
+    """The event loop of one thread; get it with get_hub()."""
+
+    #: raised into the hub, these go on to the main greenlet
+    SYSTEM_ERROR: Any = (KeyboardInterrupt, SystemExit, SystemError)
+    #: these are not reported on stderr
+    NOT_ERROR: Any = (GreenletExit, SystemExit)
+    monotonic = staticmethod(monotonic)
+
+    name = ""
+    waiting_on = None
+
+    def __init__(self) -> None:
+        main = getcurrent()
+        while main.parent is not None:
+            main = main.parent
+        greenlet.__init__(self, None, main)
+        self.hub = self
+        self.thread_ident = threading.get_ident()
+        self.loop = Loop(self)
+        self.ready: deque[Any] = deque()
+        self.finished: list[Any] = []
+        self.link_calls: deque[Any] = deque()
+        self.free: list[Carrier] = []
+        self.timers = Timers()
+        self.poller = Poller()
+        self.idents = Idents()
+        self.clock: Callable[[], float] = _clock
+        #: True while the hub is in poll(): whoever appends to `ready` from elsewhere has to wake it
+        self.sleeping = False
+        #: things under way elsewhere (pool threads, submitted calls) that will wake the hub
+        self.holds = 0
+        #: keeps account of run, ready and wait time; `now` is then the start of the running slice
+        self.accounted = False
+        self.now = 0.0
+        self.current: Any = None
+        #: entries of the running batch that are still in the ready queue
+        self.batch = 0
+        self.turns = 0
+        self.switches = 0
+        self.turn_at = monotonic()
+        self._joiner: Any = None
+        self._threadpool: Any = None
+        self._shuffle: Callable[[deque[Any]], None] | None = None
+        self._catch_signals()
+
+    # -- the loop
+
+    def run(self) -> None:
+        """Run turns for ever; never returns but by destroy()."""
+        while True:
+            try:
+                if self._turn():
+                    continue
+                self._run_dry()
+            except HubDestroyed:
+                return
+            except BaseException:
+                self.handle_error(None, *sys.exc_info())
+
+    def _turn(self) -> bool:
+        """Make one turn; False when nothing is left that could make another one worth it."""
+        timers, poller, ready = self.timers, self.poller, self.ready
+        if timers.heap:
+            self._run_timers()
+        if ready or self.finished or self.link_calls:
+            if not poller.idle:
+                self._poll(0)
+        else:
+            self.sleeping = True
+            if not ready:  # asked again now that whoever appends knows that we sleep
+                deadline = timers.next_deadline()
+                if not (timers.refs or poller.refs or self.holds):
+                    self.sleeping = False
+                    return False
+                self._sleep(deadline)
+            self.sleeping = False
+        self.turn_at = monotonic()
+        self.turns += 1
+        if ready:
+            if self._shuffle is not None:
+                self._shuffle(ready)
+            if self.accounted:
+                self._run_batch_accounted()
+            else:
+                self._run_batch()
+        if self.finished:
+            self._notify()
+        if self.link_calls:
+            self._run_links()
+        return True
+
+    def _run_batch(self) -> None:
+        ready = self.ready
+        popleft = ready.popleft
+        self.batch = len(ready)
+        while self.batch:
+            self.batch -= 1
+            entry = popleft()
+            try:
+                if entry.__class__ is Carrier or isinstance(entry, greenlet):
+                    entry.switch()
+                else:
+                    entry._turn(self)
+            except BaseException:
+                if self._ends_hub(entry):
+                    raise
+
+    def _run_batch_accounted(self) -> None:
+        """Do the same, and note for each raw greenlet how long it ran, stood ready and waited."""
+        ready = self.ready
+        popleft = ready.popleft
+        clock = monotonic
+        begin = clock()
+        self.batch = len(ready)
+        self.switches += self.batch
+        while self.batch:
+            self.batch -= 1
+            entry = popleft()
+            self.now = begin
+            self.current = entry
+            try:
+                if entry.__class__ is Carrier or isinstance(entry, greenlet):
+                    try:
+                        entry.wait_time += entry.ready_at - entry.parked_at
+                        entry.ready_time += begin - entry.ready_at
+                    except AttributeError:
+                        reset_account(entry, begin)
+                    entry.switch()
+                    end = clock()
+                    spent = end - begin
+                    entry.run_time += spent
+                    entry.switches += 1
+                    if spent > entry.longest_run:
+                        entry.longest_run = spent
+                    entry.parked_at = begin = end
+                else:
+                    entry._turn(self)
+                    begin = clock()
+            except BaseException:
+                begin = clock()
+                if self._ends_hub(entry):
+                    raise
+        self.current = None
+
+    def _ends_hub(self, entry: Any) -> bool:
+        """Handle an error that came out of a ready entry; True for the end of the hub itself."""
+        exc_info = sys.exc_info()
+        if isinstance(exc_info[1], HubDestroyed):
+            return True
+        self.handle_error(entry, *exc_info)
+        return False
+
+    def _run_timers(self) -> None:
+        timers = self.timers
+        now = self.clock()
+        while True:
+            timer = timers.pop_due(now)
+            if timer is None:
+                return
+            function, args = timer.function, timer.args
+            timer.function = None
+            if function is None:
+                continue
+            try:
+                function(*args)
+            except BaseException:
+                if self._ends_hub(function):
+                    raise
+
+    def _sleep(self, deadline: float | None) -> None:
+        """Sleep until the deadline, a descriptor or a wake-up. A virtual clock replaces this."""
+        if deadline is None:
+            self._poll(None)
+        else:
+            self._poll(max(0.0, deadline - self.clock()))
+
+    def _poll(self, timeout: float | None) -> None:
+        for watch in self.poller.poll(timeout):
+            function = watch.function
+            if function is None:
+                continue
+            try:
+                function(*watch.args)
+            except BaseException:
+                if self._ends_hub(function):
+                    raise
+
+    def _notify(self) -> None:
+        """Call the links of the greenlets that ended in this batch."""
+        finished, self.finished = self.finished, []
+        for greenlet_ in finished:
+            greenlet_._notify_links()
+
+    def _run_links(self) -> None:
+        """Run the callbacks of link(): each may block, so they run in carriers, one as long as none blocks."""
+        while self.link_calls:
+            borrow(self, None).switch()
+
+    def _run_dry(self) -> None:
+        joiner, self._joiner = self._joiner, None
+        if joiner is not None:
+            self.ready.append(Callback(joiner, ()))
+            return
+        message = "This operation would block forever: nothing is ready and no timer, descriptor or thread can wake the hub"
+        self.parent.throw(LoopExit(message, self))
+
+    # -- asking the hub for something
+
+    def call_later(
+        self, seconds: float, function: Callable[..., Any], args: Any = (), ref: bool = True
+    ) -> Timer:
+        """Call `function(*args)` in the hub after `seconds`; with `ref=False` the loop may end before. Does not block."""
+        return self.timers.add(self.clock() + seconds, function, args, ref)
+
+    def run_callback(self, function: Callable[..., Any], *args: Any) -> Callback:
+        """Call `function(*args)` in the hub in its next turn; from any thread. Does not block."""
+        return self.loop.run_callback(function, *args)
+
+    def hold(self) -> None:
+        """Keep the loop alive for something under way elsewhere; release() it in the hub's thread."""
+        self.holds += 1
+
+    def release(self) -> None:
+        """Undo one hold()."""
+        self.holds -= 1
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is left to do; False when `timeout` seconds passed before. Main greenlet only; blocks."""
+        from greenscope.runtime.waiting import park, resume
+
+        raw = getcurrent()
+        if raw is not self.parent:
+            raise AssertionError("only possible from the main greenlet of the hub's thread")
+        state = [True]
+
+        def wake(dry: bool) -> None:
+            state[0] = dry
+            resume(raw)
+
+        timer = None if timeout is None else self.call_later(timeout, wake, (False,), ref=False)
+        self._joiner = lambda: wake(True)
+        try:
+            park(self)
+        finally:
+            self._joiner = None
+            if timer is not None:
+                timer.cancel()
+        return state[0]
+
+    waits_as = "loop"
+
+    @property
+    def threadpool(self) -> Any:
+        """The hub's pool of native threads for calls that block elsewhere; made on first use."""
+        if self._threadpool is None:
+            from greenscope.runtime.threadpool import ThreadPool
+
+            self._threadpool = ThreadPool(10, hub=self)
+        return self._threadpool
+
+    @property
+    def minimal_ident(self) -> int:
+        """A small number that no other live hub has."""
+        return _hub_idents.of(self)
+
+    def destroy(self, destroy_loop: bool = True) -> None:
+        """End the hub and give its descriptors back; the thread gets a new one when it needs it. Main greenlet only."""
+        if getcurrent() is self:
+            raise AssertionError("a hub cannot destroy itself")
+        if _thread_local.__dict__.get("hub") is self:
+            del _thread_local.hub
+        for raw in (self.parent, getcurrent()):
+            if getattr(raw, "hub", None) is self:
+                del raw.hub
+        if self._threadpool is not None:
+            self._threadpool.kill()
+        if not self.dead:
+            if self:
+                self.throw(HubDestroyed())
+            self.free.clear()
+        self.poller.close()
+        if hooks.hub_closed:
+            hooks.call("hub_closed", self)
+
+    # -- errors
+
+    def handle_error(self, context: Any, type_: Any, value: Any, tb: Any) -> None:
+        """Report an error that nobody else handles; a system error goes on to the main greenlet."""
+        if isinstance(value, str):
+            value = type_(value)
+        if not issubclass(type_, self.NOT_ERROR):
+            self.print_exception(context, type_, value, tb)
+        if context is None or issubclass(type_, self.SYSTEM_ERROR):
+            self.handle_system_error(type_, value, tb)
+
+    def handle_system_error(self, type_: Any, value: Any, tb: Any = None) -> None:
+        """Raise an error in the main greenlet, now when we are the hub, else in the hub's next turn."""
+        if value is None:
+            value = type_()
+        if getcurrent() is self:
+            self._throw_main(value)
+        else:
+            self.run_callback(self._throw_main, value)
+
+    def _throw_main(self, value: BaseException) -> None:
+        self.parent.throw(value)
+
+    def print_exception(self, context: Any, type_: Any, value: Any, tb: Any) -> None:
+        """Write an error and whose it was to stderr; never raises, writes nothing when there is no stderr."""
+        stderr = sys.stderr
+        if stderr is None:
+            return
+        try:
+            if value is None:
+                stderr.write(f"{type_.__name__}\n")
+            else:
+                traceback.print_exception(type_, value, tb, file=stderr)
+            if context is not None:
+                stderr.write(f"{describe(context)} failed with {type_.__name__}\n\n")
+        except Exception:
+            pass
+
+    def __repr__(self) -> str:
+        return f"<Hub at {id(self):#x} thread={self.thread_ident:#x} ready={len(self.ready)} timers={len(self.timers)}>"
+
+    # -- signals, forks
+
+    def _catch_signals(self) -> None:
+        """Let a signal end poll(), so that what its handler made ready runs at once."""
+        if threading.get_ident() == threading.main_thread().ident:
+            try:
+                previous = signal.set_wakeup_fd(self.poller.wakeup_fd, warn_on_full_buffer=False)
+                if previous != -1:  # somebody else's: theirs first
+                    signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
+            except ValueError:
+                pass
+
+    def _after_fork(self) -> None:
+        """Start over in the child: nothing of the parent's goes on here but the greenlet that forked."""
+        self.poller.close()
+        self.poller = Poller()
+        self.timers = Timers()
+        self.ready.clear()
+        self.finished.clear()
+        self.link_calls.clear()
+        self.holds = 0
+        self.sleeping = False
+        self._joiner = None
+        self._threadpool = None
+        self.thread_ident = threading.get_ident()
+        self._catch_signals()
+
+
+def describe(context: Any) -> str:
+    """Return a text for the context of an error, also when its repr raises."""
+    try:
+        return context if isinstance(context, str) else repr(context)
+    except BaseException:
+        return f"<unprintable {type(context).__name__}>"
+
+
+class _HubSlot(threading.local):
+    """The hub of each thread; a thread that ends gives the descriptors of its hub back."""
+
+    hub: Hub
+
+
+class _Keeper:
+    """Closes a hub's poller when the thread that it belongs to is gone."""
+
+    def __init__(self, poller: Poller) -> None:
+        self.poller = poller
+
+    def __del__(self) -> None:
+        try:
+            self.poller.close()
+        except Exception:
+            pass
+
+
+_thread_local = _HubSlot()
+_hub_idents = Idents()
+_clock: Callable[[], float] = monotonic
+
+
+def set_clock(clock: Callable[[], float]) -> None:
+    """Set the clock of the hubs made from now on (tests: a virtual one)."""
+    global _clock
+    _clock = clock
+
+
+def get_hub() -> Hub:
+    """Return the hub of this thread, made at the first call. Does not block."""
+    try:
+        return _thread_local.hub
+    except AttributeError:
+        hub = Hub()
+        _thread_local.hub = hub
+        if threading.get_ident() != threading.main_thread().ident:
+            _thread_local.keeper = _Keeper(hub.poller)  # type: ignore[attr-defined]
+        if hooks.hub_opened:
+            hooks.call("hub_opened", hub)
+        return hub
+
+
+def get_hub_if_exists() -> Hub | None:
+    """Return the hub of this thread, None when it has none."""
+    return _thread_local.__dict__.get("hub")
+
+
+def _fork_child() -> None:
+    hub = get_hub_if_exists()
+    if hub is not None:
+        hub._after_fork()
+
+
+os.register_at_fork(after_in_child=_fork_child)

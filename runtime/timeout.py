@@ -1,0 +1,129 @@
+"""Raise an exception in the current greenlet after some time.
+
+A Timeout is an exception that throws itself: at its deadline the hub interrupts the
+greenlet that started it, wherever that greenlet stands.
+
+Deliberate difference from gevent: a greenlet that is ready when its Timeout expires
+gets the Timeout when its turn comes, instead of the result that made it ready.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from greenlet import getcurrent
+from greenscope.runtime.hub import get_hub
+from greenscope.runtime.timers import Timer
+from greenscope.runtime.waiting import interrupt
+
+__all__ = ["Timeout", "with_timeout"]
+
+_NONE = object()
+
+
+class Timeout(BaseException):
+    """Raise `exception` (None: this instance) in the greenlet that starts it, `seconds` after start().
+
+    `seconds=None` never expires. `exception=False`: the `with` statement swallows it. With `ref=False` it does not
+    keep the event loop alive. As a context manager it starts on entry and ends on exit.
+    """
+
+    _timer: Timer | None = None
+
+    def __init__(
+        self,
+        seconds: float | None = None,
+        exception: Any = None,
+        ref: bool = True,
+        priority: int = -1,
+    ) -> None:
+        BaseException.__init__(self)
+        self.seconds = seconds
+        self.exception = exception
+        self._ref = ref
+
+    def start(self) -> None:
+        """Begin to count. Raises AssertionError when it counts already. Does not block."""
+        if self.pending:
+            raise AssertionError(f"{self!r} is already started; to restart it, cancel it first")
+        if self.seconds is None:
+            return
+        exception = self.exception
+        throws = self if exception is None or exception is False or isinstance(exception, str) else exception
+        self._timer = get_hub().call_later(self.seconds, interrupt, (getcurrent(), throws), self._ref)
+
+    @classmethod
+    def start_new(cls, timeout: Any = None, exception: Any = None, ref: bool = True) -> "Timeout":
+        """Return a started Timeout: `timeout` itself when it is one, else a new one of that many seconds."""
+        if isinstance(timeout, Timeout):
+            if not timeout.pending:
+                timeout.start()
+            return timeout
+        new = cls(timeout, exception, ref=ref)
+        new.start()
+        return new
+
+    @property
+    def pending(self) -> bool:
+        """True from start() until it expires or is cancelled."""
+        return self._timer is not None and self._timer.pending
+
+    def cancel(self) -> None:
+        """Stop counting; it can be started again. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    close = cancel
+
+    def __enter__(self) -> "Timeout":
+        if not self.pending:
+            self.start()
+        return self
+
+    def __exit__(self, type_: Any, value: Any, tb: Any) -> bool | None:
+        self.cancel()
+        return True if value is self and self.exception is False else None
+
+    def __repr__(self) -> str:
+        exception = "" if self.exception is None else f" exception={self.exception!r}"
+        pending = " pending" if self.pending else ""
+        return f"<{type(self).__name__} at {id(self):#x} seconds={self.seconds}{exception}{pending}>"
+
+    def __str__(self) -> str:
+        if self.seconds is None:
+            return ""
+        text = f"{self.seconds} second{'' if self.seconds == 1 else 's'}"
+        if self.exception is None:
+            return text
+        return f"{text} (silent)" if self.exception is False else f"{text}: {self.exception}"
+
+    def __lt__(self, other: Any) -> bool:
+        seconds = getattr(other, "seconds", other)
+        try:
+            return bool(self.seconds < seconds)
+        except TypeError:
+            return NotImplemented
+
+
+def with_timeout(seconds: float | None, function: Callable[..., Any], *args: Any, **kwds: Any) -> Any:
+    """Return `function(*args, **kwds)`, cut off after `seconds`. Blocks.
+
+    Then returns the keyword argument `timeout_value` when it was given, else raises Timeout.
+    """
+    timeout_value = kwds.pop("timeout_value", _NONE)
+    timeout = Timeout.start_new(seconds)
+    try:
+        return function(*args, **kwds)
+    except Timeout as error:
+        if error is timeout and timeout_value is not _NONE:
+            return timeout_value
+        raise
+    finally:
+        timeout.cancel()
+
+
+def limit(timeout: Any) -> tuple[float | None, Timeout | None]:
+    """Split a `timeout` argument into seconds and the Timeout to raise when it was given as one."""
+    if isinstance(timeout, Timeout):
+        return timeout.seconds, timeout
+    return timeout, None

@@ -1,0 +1,106 @@
+"""Deadlines in a heap: what the hub sleeps for.
+
+Entries are tuples, so that the heap compares floats in C. A cancelled timer stays in
+the heap until its deadline or until cancelled ones are more than half of it; then the
+heap is rebuilt, so memory is bounded by twice the number of pending timers.
+"""
+
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+#: fewer cancelled timers than this are never worth a rebuild
+REBUILD_ABOVE = 512
+
+
+class Timer:
+    """A callback at a deadline. `ref=False`: does not keep the loop alive by itself."""
+
+    __slots__ = ("args", "deadline", "function", "ref", "timers")
+
+    #: what a greenlet that sleeps until this timer is shown to wait for
+    waits_as = "sleep"
+
+    def __init__(self, timers: "Timers", deadline: float, function: Callable[..., Any], args: Any, ref: bool):
+        self.timers = timers
+        self.deadline = deadline
+        self.function: Callable[..., Any] | None = function
+        self.args = args
+        self.ref = ref
+
+    @property
+    def pending(self) -> bool:
+        """True until it fires or is cancelled."""
+        return self.function is not None
+
+    def cancel(self) -> None:
+        """Make sure that it never fires (any more). Idempotent."""
+        if self.function is not None:
+            self.function = None
+            self.args = ()
+            timers = self.timers
+            timers.cancelled += 1
+            if self.ref:
+                timers.refs -= 1
+            if timers.cancelled > REBUILD_ABOVE and timers.cancelled * 2 > len(timers.heap):
+                timers.rebuild()
+
+    def __repr__(self) -> str:
+        return f"<Timer at {self.deadline:.6f}{'' if self.pending else ' done'}>"
+
+
+class Timers:
+    """The timers of one hub. Deadlines are in seconds of the hub's clock."""
+
+    __slots__ = ("cancelled", "heap", "refs", "serial")
+
+    def __init__(self) -> None:
+        self.heap: list[tuple[float, int, Timer]] = []
+        self.serial = 0
+        #: pending timers that keep the loop alive
+        self.refs = 0
+        self.cancelled = 0
+
+    def add(self, deadline: float, function: Callable[..., Any], args: Any = (), ref: bool = True) -> Timer:
+        """Call `function(*args)` in the hub once its clock has reached `deadline`; equal ones in order of adding."""
+        timer = Timer(self, deadline, function, args, ref)
+        self.push(timer)
+        return timer
+
+    def push(self, timer: Timer) -> None:
+        """Put a timer made for these timers into the heap."""
+        self.serial = serial = self.serial + 1
+        heappush(self.heap, (timer.deadline, serial, timer))
+        if timer.ref:
+            self.refs += 1
+
+    def next_deadline(self) -> float | None:
+        """Return the earliest pending deadline, dropping cancelled ones from the top."""
+        heap = self.heap
+        while heap:
+            if heap[0][2].function is not None:
+                return heap[0][0]
+            heappop(heap)
+            self.cancelled -= 1
+        return None
+
+    def pop_due(self, now: float) -> Timer | None:
+        """Take the earliest timer whose deadline has come; its `function` is still set (None: no such timer)."""
+        heap = self.heap
+        while heap and heap[0][0] <= now:
+            timer = heappop(heap)[2]
+            if timer.function is not None:
+                if timer.ref:
+                    self.refs -= 1
+                return timer
+            self.cancelled -= 1
+        return None
+
+    def rebuild(self) -> None:
+        """Drop all cancelled timers from the heap."""
+        self.heap[:] = [entry for entry in self.heap if entry[2].function is not None]
+        heapify(self.heap)
+        self.cancelled = 0
+
+    def __len__(self) -> int:
+        return len(self.heap) - self.cancelled

@@ -1,0 +1,251 @@
+"""Wait for many at once, and kill many at once.
+
+Everything that has `rawlink(callback)` and `unlink(callback)` can be waited for:
+Greenlet, Event, AsyncResult, Semaphore and the other locks, Popen, futures.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from greenlet import getcurrent
+from greenscope.runtime.exceptions import GreenletExit
+from greenscope.runtime.greenlet import VALUE, Greenlet
+from greenscope.runtime.hub import get_hub
+from greenscope.runtime.instruments import hooks
+from greenscope.runtime.timeout import Timeout, limit
+from greenscope.runtime.waiting import current_hub, interrupt, park, park_until, resume, sleep, throw_args
+
+__all__ = ["iwait", "joinall", "kill", "killall", "wait"]
+
+
+class Gather:
+    """A raw link that collects what is done, and resumes its greenlet when `wanted` are there."""
+
+    __slots__ = ("done", "hub", "raw", "wanted")
+    waits_as = "wait"
+
+    def __init__(self, wanted: int) -> None:
+        self.raw: Any = getcurrent()
+        self.hub = current_hub(self.raw)
+        self.done: deque[Any] = deque()
+        self.wanted = wanted
+
+    def __call__(self, source: Any) -> None:
+        self.done.append(source)
+        if len(self.done) >= self.wanted:
+            raw = self.raw
+            if getcurrent() is not self.hub and get_hub() is not self.hub:
+                self.hub.run_callback(_resume_from, self)
+            elif raw.waiting_on is self:
+                resume(raw)
+
+
+def _resume_from(gather: Gather) -> None:
+    if gather.raw.waiting_on is gather:
+        resume(gather.raw)
+
+
+class WaitIterator:
+    """What iwait() returns: an iterator over the objects as they become ready, and a context manager.
+
+    Leaving the `with` block, running out, or the time-out removes all links.
+    """
+
+    def __init__(self, objects: Sequence[Any], timeout: float | None, count: int | None) -> None:
+        self._objects = objects
+        self._left = len(objects) if count is None else min(count, len(objects))
+        self._timeout = timeout
+        self._deadline: float | None = None
+        self._gather: Gather | None = None
+
+    def _begin(self) -> Gather:
+        gather = self._gather
+        if gather is None:
+            gather = self._gather = Gather(1)
+            for thing in self._objects:
+                thing.rawlink(gather)
+            if self._timeout is not None:
+                self._deadline = gather.hub.clock() + self._timeout
+        gather.raw = getcurrent()
+        return gather
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._left <= 0:
+            self.close()
+            raise StopIteration
+        gather = self._begin()
+        try:
+            while not gather.done:
+                if self._deadline is None:
+                    park(gather)
+                elif (
+                    not park_until(gather, max(0.0, self._deadline - gather.hub.clock())) and not gather.done
+                ):
+                    self._left = 0
+                    self.close()
+                    raise StopIteration
+            self._left -= 1
+            return gather.done.popleft()
+        except BaseException:
+            self.close()
+            raise
+
+    next = __next__
+
+    def close(self) -> None:
+        """Remove all links. Idempotent."""
+        objects, self._objects = self._objects, ()
+        if self._gather is not None:
+            for thing in objects:
+                unlink = getattr(thing, "unlink", None)
+                if unlink is not None:
+                    unlink(self._gather)
+
+    def __enter__(self) -> "WaitIterator":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def iwait(
+    objects: Sequence[Any] | None = None, timeout: float | None = None, count: int | None = None
+) -> Any:
+    """Iterate over `objects` as they become ready, at most `count` of them and for `timeout` seconds.
+
+    Each step blocks. Without objects: a list with the result of wait(). Use it in a `with` statement when you may
+    stop early, so that no links are left behind.
+    """
+    if objects is None:
+        return [get_hub().join(timeout)]
+    return WaitIterator(objects, timeout, count)
+
+
+def wait(objects: Sequence[Any] | None = None, timeout: float | None = None, count: int | None = None) -> Any:
+    """Return the `objects` that became ready, in that order: all, `count`, or those within `timeout` seconds. Blocks.
+
+    Without objects waits until the event loop has nothing left to do; returns False when `timeout` came first.
+    """
+    if objects is None:
+        return get_hub().join(timeout)
+    objects = list(objects)
+    wanted = len(objects) if count is None else min(count, len(objects))
+    if wanted <= 0:
+        return []
+    gather = Gather(wanted)
+    try:
+        for thing in objects:
+            if isinstance(thing, Greenlet) and thing._state >= VALUE:
+                gather.done.append(thing)
+            else:
+                thing.rawlink(gather)
+        if len(gather.done) < wanted:
+            seconds, given = limit(timeout)
+            if not park_until(gather, seconds) and given is not None:
+                raise given
+    finally:
+        if len(gather.done) < len(objects):
+            for thing in objects:
+                if not (isinstance(thing, Greenlet) and not thing._links):
+                    unlink = getattr(thing, "unlink", None)
+                    if unlink is not None:
+                        unlink(gather)
+    return list(gather.done)[:wanted] if count is not None else list(gather.done)
+
+
+def joinall(
+    greenlets: Iterable[Any],
+    timeout: float | None = None,
+    raise_error: bool = False,
+    count: int | None = None,
+) -> list[Any]:
+    """Return the greenlets that finished: all, `count`, or those within `timeout` seconds. Blocks.
+
+    With `raise_error` raises the first exception that one of them failed with.
+    """
+    greenlets = list(greenlets)
+    if not raise_error:
+        done: list[Any] = wait(greenlets, timeout, count)
+        return done
+    done = []
+    with WaitIterator(greenlets, timeout, count) as ended:
+        for one in ended:
+            exception = getattr(one, "exception", None)
+            if exception is not None:
+                if hasattr(one, "_raise_exception"):
+                    one._raise_exception()
+                raise exception
+            done.append(one)
+    return done
+
+
+def kill(greenlet: Any, exception: Any = GreenletExit) -> None:
+    """Raise `exception` in a greenlet, raw or not, in the hub's next turn. Does not block; a no-op when it is dead."""
+    if greenlet.dead:
+        return
+    if isinstance(greenlet, Greenlet):
+        greenlet.kill(exception, block=False)
+    elif getattr(greenlet, "waiting_on", None) is not None:
+        interrupt(greenlet, exception)
+    else:
+        get_hub().run_callback(_throw_raw, greenlet, exception)
+
+
+def _throw_raw(raw: Any, exception: Any) -> None:
+    if getattr(raw, "waiting_on", None) is not None:
+        interrupt(raw, exception)
+    elif not raw.dead:
+        raw.throw(*throw_args(exception))
+
+
+def killall(
+    greenlets: Iterable[Any], exception: Any = GreenletExit, block: bool = True, timeout: float | None = None
+) -> None:
+    """Raise `exception` in all `greenlets`; those that have not begun never run. Blocks unless `block` is false.
+
+    Raises Timeout when some still live after `timeout` seconds.
+    """
+    victims: list[Any] = []
+    raws: list[Any] = []
+    watched = hooks.kill_requested
+    for one in greenlets:
+        if not isinstance(one, Greenlet):
+            if not one.dead:
+                kill(one, exception)
+                raws.append(one)
+        elif one._state < VALUE:
+            if watched:
+                hooks.call("kill_requested", one)
+            if not one._end_unstarted(exception):
+                victims.append(one)
+                interrupt(one._carrier, exception)
+    if not block or not (victims or raws):
+        return
+    seconds, given = limit(timeout)
+    if not wait_dead(victims, raws, seconds):
+        raise given if given is not None else Timeout(seconds)
+
+
+def wait_dead(victims: list[Any], raws: list[Any], seconds: float | None) -> bool:
+    """Wait until all are dead; False when `seconds` passed before. Raw greenlets have no links: they are polled."""
+    hub = current_hub(getcurrent())
+    deadline = None if seconds is None else hub.clock() + seconds
+
+    def left() -> float | None:
+        return None if deadline is None else max(0.0, deadline - hub.clock())
+
+    if raws:
+        sleep(0)
+    wait(victims, left())
+    delay = 0.0
+    while any(not raw.dead for raw in raws):
+        remaining = left()
+        if remaining == 0.0:
+            return False
+        sleep(delay if remaining is None else min(delay, remaining))
+        delay = min(0.05, delay + 0.001)
+    return all(victim.dead for victim in victims)
