@@ -351,14 +351,14 @@ class Hub(greenlet):
         if joiner is not None:
             self.ready.append(Callback(joiner, ()))
             return
-        message = "This operation would block forever: nothing is ready and no timer, descriptor or thread can wake the hub"
+        message = (
+            "This operation would block forever: nothing is ready and no timer, descriptor or thread can wake the hub"
+        )
         self.parent.throw(LoopExit(message, self))
 
     # -- asking the hub for something
 
-    def call_later(
-        self, seconds: float, function: Callable[..., Any], args: Any = (), ref: bool = True
-    ) -> Timer:
+    def call_later(self, seconds: float, function: Callable[..., Any], args: Any = (), ref: bool = True) -> Timer:
         """Call `function(*args)` in the hub after `seconds`; with `ref=False` the loop may end before. Does not block."""
         return self.timers.add(self.clock() + seconds, function, args, ref)
 

@@ -97,9 +97,7 @@ class Hooks:
     @staticmethod
     def _report(name: str, hook: Any) -> None:
         try:
-            sys.stderr.write(
-                f"greenscope: the hook {name} of {type(getattr(hook, '__self__', hook)).__name__} "
-            )
+            sys.stderr.write(f"greenscope: the hook {name} of {type(getattr(hook, '__self__', hook)).__name__} ")
             sys.stderr.write("raised and was removed\n")
             traceback.print_exc()
         except Exception:

@@ -30,9 +30,7 @@ class Watch:
 
     __slots__ = ("args", "events", "fd", "function", "keep", "poller")
 
-    def __init__(
-        self, poller: "Poller", fd: int, events: int, function: Callable[..., Any], args: Any, keep: bool
-    ):
+    def __init__(self, poller: "Poller", fd: int, events: int, function: Callable[..., Any], args: Any, keep: bool):
         self.poller = poller
         self.fd = fd
         self.events = events
@@ -88,9 +86,7 @@ class Poller:
         """True when the kernel watches nothing but the wake-up pipe."""
         return not self._interests
 
-    def add(
-        self, fd: int, events: int, function: Callable[..., Any], args: Any = (), keep: bool = False
-    ) -> Watch:
+    def add(self, fd: int, events: int, function: Callable[..., Any], args: Any = (), keep: bool = False) -> Watch:
         """Call `function(*args)` in the hub whenever `fd` is ready for `events`, until the watch is stopped.
 
         Raises OSError (EBADF) for a descriptor that is not open; one that cannot be polled, such as a regular

@@ -82,9 +82,7 @@ class WaitIterator:
             while not gather.done:
                 if self._deadline is None:
                     park(gather)
-                elif (
-                    not park_until(gather, max(0.0, self._deadline - gather.hub.clock())) and not gather.done
-                ):
+                elif not park_until(gather, max(0.0, self._deadline - gather.hub.clock())) and not gather.done:
                     self._left = 0
                     self.close()
                     raise StopIteration
@@ -112,9 +110,7 @@ class WaitIterator:
         self.close()
 
 
-def iwait(
-    objects: Sequence[Any] | None = None, timeout: float | None = None, count: int | None = None
-) -> Any:
+def iwait(objects: Sequence[Any] | None = None, timeout: float | None = None, count: int | None = None) -> Any:
     """Iterate over `objects` as they become ready, at most `count` of them and for `timeout` seconds.
 
     Each step blocks. Without objects: a list with the result of wait(). Use it in a `with` statement when you may
