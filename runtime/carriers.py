@@ -17,6 +17,7 @@ collector, and then there is no hub to go back to.
 """
 
 import sys
+import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ class Carrier(greenlet):
         self.task = None
         self.waiting_on: Any = None
         reset_account(self, 0.0)
+        hub.carriers.add(weakref.ref(self, hub.carriers.discard))
 
     def run(self) -> None:
         """Serve jobs until the free list is full or a job ends with GreenletExit."""

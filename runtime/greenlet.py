@@ -503,5 +503,7 @@ def spawn_raw(function: Callable[..., Any], *args: Any, **kwargs: Any) -> _green
     spawner = getcurrent()
     raw.spawn_tree_locals = inherited_locals(spawner)  # type: ignore[attr-defined]
     raw.spawning_greenlet = _weakref(spawner)  # type: ignore[attr-defined]
+    if _hooks.spawned:
+        _hooks.call("spawned", raw)
     hub.run_callback(raw.switch, *args)
     return raw

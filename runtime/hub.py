@@ -28,6 +28,7 @@ import signal
 import sys
 import threading
 import traceback
+import weakref
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -171,6 +172,8 @@ class Hub(greenlet):
         self.finished: list[Any] = []
         self.link_calls: deque[Any] = deque()
         self.free: list[Carrier] = []
+        #: weak references to all carriers, for observers
+        self.carriers: set[weakref.ref[Carrier]] = set()
         self.timers = Timers()
         self.poller = Poller()
         self.idents = Idents()
@@ -192,6 +195,7 @@ class Hub(greenlet):
         self._threadpool: Any = None
         self._shuffle: Callable[[deque[Any]], None] | None = None
         self._catch_signals()
+        hubs.add(self)
 
     # -- the loop
 
@@ -271,8 +275,10 @@ class Hub(greenlet):
             try:
                 if entry.__class__ is Carrier or isinstance(entry, greenlet):
                     try:
-                        entry.wait_time += entry.ready_at - entry.parked_at
-                        entry.ready_time += begin - entry.ready_at
+                        ready_at = entry.ready_at
+                        if ready_at and entry.parked_at:  # else it was not accounted then
+                            entry.wait_time += ready_at - entry.parked_at
+                            entry.ready_time += begin - ready_at
                     except AttributeError:
                         reset_account(entry, begin)
                     entry.switch()
@@ -303,6 +309,8 @@ class Hub(greenlet):
     def _run_timers(self) -> None:
         timers = self.timers
         now = self.clock()
+        if self.accounted:
+            self.now = monotonic()
         while True:
             timer = timers.pop_due(now)
             if timer is None:
@@ -325,7 +333,10 @@ class Hub(greenlet):
             self._poll(max(0.0, deadline - self.clock()))
 
     def _poll(self, timeout: float | None) -> None:
-        for watch in self.poller.poll(timeout):
+        fired = self.poller.poll(timeout)
+        if self.accounted:
+            self.now = monotonic()
+        for watch in fired:
             function = watch.function
             if function is None:
                 continue
@@ -499,6 +510,10 @@ class Hub(greenlet):
         self._threadpool = None
         self.thread_ident = threading.get_ident()
         self._catch_signals()
+
+
+#: all hubs of the process, for observers
+hubs: "weakref.WeakSet[Hub]" = weakref.WeakSet()
 
 
 def describe(context: Any) -> str:

@@ -29,7 +29,7 @@ class Instrument:
     """A base class with all hooks, for documentation and type checks; hooks run in the hub's thread."""
 
     def spawned(self, greenlet: Any) -> None:
-        """Called by start() and start_later(), in the greenlet that spawns."""
+        """Called by start(), start_later() and spawn_raw(), in the greenlet that spawns."""
 
     def started(self, greenlet: Any) -> None:
         """Called in the hub just before a greenlet's function begins."""
