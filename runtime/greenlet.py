@@ -60,6 +60,7 @@ class Greenlet:
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any]
     _state = NEW
+    _name: str | None = None
     _carrier: Carrier | None = None
     _exc_info: tuple[Any, Any, Any] | None = None
     _links: list[Callable[[Any], Any]] | None = None
@@ -190,9 +191,13 @@ class Greenlet:
         if self._links:
             hub.finished.append(self)
         try:
-            hub.handle_error(self, type(error), error, tb)
+            self._report_error(error, tb)
         finally:
             self._free()
+
+    def _report_error(self, error: BaseException, tb: Any) -> None:
+        """Tell the hub of the error with which it failed; for subclasses whose errors go elsewhere."""
+        self.hub.handle_error(self, type(error), error, tb)
 
     def _end_unstarted(self, error: Any) -> bool:
         """End it before it ran; False when it runs or has ended already."""
@@ -285,8 +290,7 @@ class Greenlet:
     @property
     def name(self) -> str:
         """`Greenlet-<minimal_ident>` unless it was set."""
-        given: str | None = self.__dict__.get("_name")
-        return f"Greenlet-{self.minimal_ident}" if given is None else given
+        return f"Greenlet-{self.minimal_ident}" if self._name is None else self._name
 
     @name.setter
     def name(self, value: str) -> None:
@@ -430,7 +434,7 @@ class Greenlet:
             self.kill((type_, value, tb))
 
     def __repr__(self) -> str:
-        named = "_name" in self.__dict__ or self.hub.idents.known(self)
+        named = self._name is not None or self.hub.idents.known(self)
         name = f' "{self.name}"' if named else ""
         formatted = self._formatinfo()
         return f"<{type(self).__name__}{name} at {id(self):#x}{': ' + formatted if formatted else ''}>"
