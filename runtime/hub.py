@@ -438,10 +438,18 @@ class Hub(greenlet):
         if not self.dead:
             if self:
                 self.throw(HubDestroyed())
-            self.free.clear()
+            self._end_carriers()
         self.poller.close()
         if hooks.hub_closed:
             hooks.call("hub_closed", self)
+
+    def _end_carriers(self) -> None:
+        """End the free carriers: each refers to itself from its own stack, so nobody else ever would."""
+        current = getcurrent()
+        while self.free:
+            carrier = self.free.pop()
+            carrier.parent = current
+            carrier.throw()
 
     # -- errors
 

@@ -1,0 +1,474 @@
+"""A runtime in a native thread of its own: start it, give it work from other threads, stop it.
+
+    with RuntimeThread() as thread:
+        future = thread.submit(fetch, url)      # a new greenlet there
+        future.result()                         # waits here
+
+The thread's main greenlet *serves*: it is parked, and holds the hub so that it never
+runs dry, until it is asked to run a program's main function (`run`) or to end (`stop`).
+During `run` the hub is not held: `wait()` without objects, LoopExit and KeyboardInterrupt
+mean there what they mean in a program of its own.
+
+    NEW --start()--> SERVING <--run()--> RUNNING --stop()--> ENDING --> NEW
+
+Stopping is honest: every greenlet is killed, and whatever has not died within the
+time-out is returned with its name and place. Its thread ends without it, unless it is a
+greenlet that does not let go of the processor: no one can end that thread.
+"""
+
+import atexit
+import gc
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import CancelledError, InvalidStateError
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, TypeVar
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from greenscope.runtime.carriers import Carrier
+from greenscope.runtime.futures import WaitableFuture
+from greenscope.runtime.greenlet import Greenlet
+from greenscope.runtime.hub import Hub
+from greenscope.runtime.waiting import current_hub, interrupt, park, park_until, resume
+from greenscope.runtime.waits import kill, wait
+
+__all__ = ["RuntimeThread", "RuntimeThreadError", "SurvivorRecord"]
+
+_T = TypeVar("_T")
+_RuntimeThreadT = TypeVar("_RuntimeThreadT", bound="RuntimeThread")
+
+NEW, SERVING, RUNNING, ENDING = "new", "serving", "running", "ending"
+
+#: of stop()'s time-out, the part in which greenlets may die; the rest is for the thread itself
+DYING_SHARE = 0.8
+
+_RUNTIME_FILES = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class RuntimeThreadError(RuntimeError):
+    """A RuntimeThread was asked for something that its state does not allow; the message says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class SurvivorRecord:
+    """What stop() could not end: `kind` is "greenlet", "main" or "thread", `place` is file:line in function."""
+
+    kind: str
+    name: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r} at {self.place}"
+
+
+class Submission(Greenlet):
+    """The greenlet of one submit(): its outcome goes to the future, also that it was killed."""
+
+    def __init__(self, future: WaitableFuture[Any], function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        Greenlet.__init__(self, function)
+        self.args = args
+        self.kwargs = kwargs
+        self._future = future
+
+    def _on_value(self, value: Any) -> None:
+        super()._on_value(value)
+        if isinstance(value, GreenletExit):
+            settle(self._future, error=CancelledError("its greenlet was killed"))
+        else:
+            settle(self._future, value)
+
+    def _report_error(self, error: BaseException, tb: Any) -> None:
+        """Give the error to whoever holds the future, and to nobody else: also SystemExit."""
+        settle(self._future, error=error)
+
+
+def settle(future: WaitableFuture[Any], value: Any = None, error: BaseException | None = None) -> None:
+    """Give a future its outcome, unless it has one."""
+    try:
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
+    except InvalidStateError:
+        pass
+
+
+class RuntimeThread:
+    """A hub in a daemon thread. All methods are for other threads unless they say more; it can be started again."""
+
+    def __init__(self, name: str = "runtime") -> None:
+        self.name = name
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._state = NEW
+        self._thread: threading.Thread | None = None
+        self._hub: Hub | None = None
+        self._main: Any = None
+        self._job: tuple[WaitableFuture[Any], Callable[..., Any], Any, Any] | None = None
+        self._futures: set[WaitableFuture[Any]] = set()
+        self._deadline = 0.0
+        self._survivors: list[SurvivorRecord] = []
+
+    # -- state
+
+    @property
+    def hub(self) -> Hub:
+        """Its hub; raises RuntimeThreadError when it is not started."""
+        if self._hub is None:
+            raise RuntimeThreadError(f"{self!r} has no hub: start() it first")
+        return self._hub
+
+    @property
+    def alive(self) -> bool:
+        """True from start() until its thread has ended."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def ident(self) -> int | None:
+        """The native thread's identifier, None when it is not started."""
+        return self._thread.ident if self._thread is not None else None
+
+    def __repr__(self) -> str:
+        return f"<RuntimeThread {self.name!r} {self._state}>"
+
+    def __enter__(self: _RuntimeThreadT) -> _RuntimeThreadT:
+        if self._state == NEW:
+            self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self.alive:
+            self.stop()
+
+    # -- use
+
+    def start(self: _RuntimeThreadT) -> _RuntimeThreadT:
+        """Start the thread and wait until its hub is there; returns self. Blocks for about a millisecond.
+
+        Raises RuntimeThreadError when it is started already.
+        """
+        begun = threading.Event()
+        failure: list[BaseException] = []
+        with self._lock:
+            if self._state != NEW:
+                raise RuntimeThreadError(f"{self!r} is started already: stop() it before you start it again")
+            self._state = SERVING
+            self._survivors = []
+            self._thread = threading.Thread(target=self._serve, args=(begun, failure), name=self.name, daemon=True)
+            try:
+                self._thread.start()
+            except BaseException:
+                self._state = NEW
+                self._thread = None
+                raise
+        begun.wait()
+        if failure:
+            raise failure[0]
+        _started.add(self)
+        return self
+
+    def submit(self, function: Callable[..., _T], *args: Any, **kwargs: Any) -> WaitableFuture[_T]:
+        """Run `function(*args, **kwargs)` in a new greenlet there; returns a future. Does not block.
+
+        From any thread, also from its own greenlets. The future can be cancelled until the hub takes it; when the
+        greenlet is killed, it raises CancelledError. Raises RuntimeThreadError when it is not started or ends.
+        """
+        if not callable(function):
+            raise TypeError(f"function must be callable, not {function!r}")
+        future: WaitableFuture[_T] = WaitableFuture()
+        hub = self._accept(future)
+        hub.run_callback(self._spawn, future, function, args, kwargs)
+        return future
+
+    def call(self, function: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
+        """Return `function(*args, **kwargs)`, run in a greenlet there. Blocks; raises what the function raises."""
+        return self.submit(function, *args, **kwargs).result()
+
+    def run(self, function: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
+        """Return `function(*args, **kwargs)`, run in its main greenlet as a program's main function. Blocks.
+
+        Starts the thread when it is not started; afterwards it goes on serving until stop(). Raises what the function
+        raises, SystemExit included, CancelledError when stop() ended it, and RuntimeThreadError when one runs already.
+        A KeyboardInterrupt here is passed on to the function, and what that makes of it is the outcome; a second one
+        is raised here.
+        """
+        future = self.run_later(function, *args, **kwargs)
+        try:
+            return future.result()
+        except KeyboardInterrupt as error:
+            if future.done():
+                raise
+            self.interrupt(error)
+        return future.result()
+
+    def run_later(self, function: Callable[..., _T], *args: Any, **kwargs: Any) -> WaitableFuture[_T]:
+        """Do as run(), but return a future for the outcome. Does not block."""
+        if not callable(function):
+            raise TypeError(f"function must be callable, not {function!r}")
+        if self._state == NEW:
+            self.start()
+        future: WaitableFuture[_T] = WaitableFuture()
+        with self._lock:
+            if self._job is not None:
+                raise RuntimeThreadError(f"{self!r} runs {self._job[1]!r} in its main greenlet: one at a time")
+            hub = self._accept_locked(future)
+            self._job = (future, function, args, kwargs)
+            self._state = RUNNING
+        hub.run_callback(_resume_serving, self)
+        return future
+
+    def interrupt(self, error: BaseException | type[BaseException] = KeyboardInterrupt) -> None:
+        """Raise `error` in the function that run() runs, in the hub's next turn; a no-op when none does."""
+        hub = self._hub
+        if hub is not None:
+            hub.run_callback(self._interrupt, error)
+
+    def stop(self, timeout: float = 2.0) -> list[SurvivorRecord]:
+        """Kill all that runs there, end the hub and the thread; returns what would not die. Blocks up to `timeout` s.
+
+        A no-op when it is not started. Futures that are not done raise CancelledError. When the thread itself could
+        not be ended, because a greenlet there does not yield, `alive` stays true; stop() may be called again.
+        Raises RuntimeThreadError in its own thread.
+        """
+        with self._lock:
+            thread, hub = self._thread, self._hub
+            if thread is None or hub is None:
+                return []
+            if thread.ident == threading.get_ident():
+                raise RuntimeThreadError(f"{self!r} cannot stop itself: call stop() from another thread")
+            self._deadline = monotonic() + timeout * DYING_SHARE
+            self._state = ENDING
+        hub.run_callback(self._interrupt, GreenletExit)
+        hub.run_callback(_resume_serving, self)
+        thread.join(timeout)
+        if thread.is_alive():
+            return [running_survivor(hub), *self._survivors]
+        _started.discard(self)
+        return self._survivors
+
+    # -- in the thread
+
+    def _accept(self, future: WaitableFuture[Any]) -> Hub:
+        with self._lock:
+            return self._accept_locked(future)
+
+    def _accept_locked(self, future: WaitableFuture[Any]) -> Hub:
+        hub = self._hub
+        if hub is None:
+            raise RuntimeThreadError(f"{self!r} is not started: start() it, or use it as a context manager")
+        if self._state == ENDING:
+            raise RuntimeThreadError(f"{self!r} is ending and takes no more work")
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
+        return hub
+
+    @staticmethod
+    def _spawn(future: WaitableFuture[Any], function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        if future.set_running_or_notify_cancel():
+            Submission(future, function, args, kwargs).start()
+
+    def _interrupt(self, error: Any) -> None:
+        raw = self._main
+        if raw is not None and raw.waiting_on is not self and self._job is not None:
+            interrupt(raw, error)
+
+    def _serve(self, begun: threading.Event, failure: list[BaseException]) -> None:
+        """Be the thread: serve in the main greenlet until it ends."""
+        try:
+            self._main = getcurrent()
+            hub = self._hub = current_hub(self._main)
+            hub.name = self.name
+        except BaseException as error:
+            failure.append(error)
+            self._state, self._thread = NEW, None
+            return
+        finally:
+            begun.set()
+        try:
+            hub.hold()
+            while self._state != ENDING:
+                if self._job is not None:
+                    self._run_job(hub)
+                    continue
+                try:
+                    park(self)
+                except BaseException:
+                    pass  # a SystemExit or the like of some greenlet: reported by the hub; nobody is here to end
+            self._survivors = self._end_greenlets(hub)
+        finally:
+            self._close(hub)
+
+    waits_as = "serve"
+
+    def _run_job(self, hub: Hub) -> None:
+        job = self._job
+        assert job is not None
+        future, function, args, kwargs = job
+        value: Any = None
+        failure: BaseException | None = None
+        cancelled = not future.set_running_or_notify_cancel()
+        if not cancelled:
+            hub.release()
+            try:
+                value = function(*args, **kwargs)
+            except GreenletExit:
+                failure = CancelledError("it was killed")
+            except BaseException as error:
+                failure = error
+            hub.hold()
+        with self._lock:
+            self._job = None
+            if self._state == RUNNING:
+                self._state = SERVING
+        if not cancelled:
+            settle(future, value, failure)
+
+    def _end_greenlets(self, hub: Hub) -> list[SurvivorRecord]:
+        """Kill whatever lives here until nothing does or the time is over; a second time after half of it."""
+        begin = monotonic()
+        half = begin + (self._deadline - begin) / 2
+        killed: set[int] = set()
+        again = False
+        living = living_greenlets(hub)
+        while living:
+            now = monotonic()
+            if now >= self._deadline:
+                break
+            if now >= half and not again:
+                again = True
+                killed.clear()
+            for one in living:
+                if id(one) not in killed:
+                    killed.add(id(one))
+                    kill(one)
+            self._wait_dead(living, (self._deadline if again else half) - now)
+            living = living_greenlets(hub)
+        survivors = [survivor(one) for one in living]
+        pool = hub._threadpool
+        if pool is not None:
+            survivors += [SurvivorRecord("thread", name, place) for name, place in pool.stop(self._deadline)]
+        return survivors
+
+    @staticmethod
+    def _wait_dead(living: list[Any], seconds: float) -> None:
+        tasks = [one for one in living if isinstance(one, Greenlet)]
+        try:
+            if tasks:
+                wait(tasks, max(0.0, seconds))
+            else:  # raw greenlets have no links
+                park_until(living, min(0.01, max(0.0, seconds)))
+        except BaseException:
+            pass  # what a dying greenlet raises into the main greenlet changes nothing: we are ending
+
+    def _close(self, hub: Hub) -> None:
+        with self._lock:
+            self._hub = self._main = None
+            self._thread = None
+            self._state = NEW
+            futures = list(self._futures)
+        try:
+            hub.destroy()
+        finally:
+            for future in futures:
+                if not future.cancel():
+                    settle(future, error=CancelledError("the runtime thread has ended"))
+
+
+def _resume_serving(thread: RuntimeThread) -> None:
+    raw = thread._main
+    if raw is not None and raw.waiting_on is thread:
+        resume(raw)
+
+
+# -- what lives in a hub
+
+
+def living_greenlets(hub: Hub) -> list[Any]:
+    """Return the Greenlets and raw greenlets of a hub that have not ended; in its thread.
+
+    Whatever runs has the hub as its parent, so the collector knows it: no list has to be kept for this rare question.
+    (gc.get_objects() would break tuples that other threads are just making.)
+    """
+    found: dict[int, Any] = {}
+    for raw in gc.get_referrers(hub):
+        if isinstance(raw, Carrier):
+            if raw.task is not None and not raw.task.dead:
+                found[id(raw.task)] = raw.task
+            elif raw.waiting_on is not None:  # in the callback of a link
+                found[id(raw)] = raw
+        elif isinstance(raw, greenlet) and raw.parent is hub and raw and raw is not getcurrent():
+            found[id(raw)] = raw
+    for entry in list(hub.ready):
+        if isinstance(entry, Greenlet) and not entry.dead:
+            found[id(entry)] = entry
+    for _deadline, _serial, timer in list(hub.timers.heap):
+        for arg in timer.args if timer.pending else ():
+            if isinstance(arg, Greenlet) and not arg.dead:
+                found[id(arg)] = arg
+    return list(found.values())
+
+
+def survivor(one: Any) -> SurvivorRecord:
+    """Describe a greenlet that lives; in its hub's thread."""
+    name = one.name if isinstance(one, Greenlet) else f"raw greenlet {id(one):#x}"
+    return SurvivorRecord("greenlet", str(name)[:200], place_of(one.gr_frame))
+
+
+def running_survivor(hub: Hub) -> SurvivorRecord:
+    """Describe what keeps a hub's thread busy; from another thread."""
+    frame = sys._current_frames().get(hub.thread_ident)
+    running = hub.current
+    task = getattr(running, "task", None) or running
+    while frame is not None and frame.f_back is not None and frame.f_back.f_code is not Carrier.run.__code__:
+        if frame.f_code.co_filename.startswith(_RUNTIME_FILES) is False:
+            break
+        frame = frame.f_back
+    kind = "greenlet" if task is not None else "thread"
+    name = getattr(task, "_name", None) or getattr(task, "__name__", None) or "running greenlet"
+    return SurvivorRecord(kind, str(name)[:200], place_of(frame))
+
+
+def place_of(frame: Any) -> str:
+    """Return `file:line in function` of the innermost frame outside of the runtime."""
+    innermost = frame
+    while frame is not None and frame.f_code.co_filename.startswith(_RUNTIME_FILES):
+        frame = frame.f_back
+    frame = frame or innermost
+    if frame is None:
+        return "unknown place"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+# -- the ends of the process
+
+#: running threads: stopped at exit, because a daemon thread must not be in a switch when the interpreter goes
+_started: weakref.WeakSet[RuntimeThread] = weakref.WeakSet()
+
+
+def _stop_all() -> None:
+    for thread in list(_started):
+        try:
+            thread.stop(timeout=0.5)
+        except Exception:
+            pass
+
+
+def _forget_all() -> None:
+    """In a forked child: the threads are the parent's; here they can be started anew."""
+    for thread in list(_started):
+        hub = thread._hub
+        if hub is not None:
+            hub.poller.close()
+        thread._reset()
+    _started.clear()
+
+
+atexit.register(_stop_all)
+os.register_at_fork(after_in_child=_forget_all)
