@@ -1,0 +1,467 @@
+"""The feed: the one owner of all that is known about the observed program.
+
+    probe --drain--> tick --> lives, bands, totals --> rows, details, charts      asked for by pages and JSON
+                       `----> numbered events -------> the event stream
+
+On a tick (0.25 s) the feed takes the probe's buffered events, applies them in order, numbers them, and
+tells its subscribers once, however many there were: an aggregator that woke per event would observe itself.
+All state is changed and read in one thread, the dashboard's, so nothing here is locked, and nothing ever
+waits for the program.
+
+What costs time in proportion to the number of live greenlets is done when somebody asks and at most once a
+second: orders are shared per (filter, sort), values are sampled for the rows that are shown. Both, and
+bursts of events, are worked off in steps; `run` and `wait_query` let the event loop breathe between them,
+while `tick` and `query` do it all at once for callers that have no loop.
+
+When the probe had to drop events, totals still count them (it tells how many of which kind), and the state is
+put right by comparing with the ids that live: `reconcile`. Readers are told by a `gap` event.
+"""
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from greenscope.app.details import greenlet_detail, group_detail
+from greenscope.app.formatting import Clock, event_fields, hub_row, safe_value
+from greenscope.app.history import Entry, EventRing, Meter, Series
+from greenscope.app.lives import Band, Life
+from greenscope.app.model import EVENT_KINDS, HubSample
+from greenscope.app.population import Population
+from greenscope.app.probe import Probe
+from greenscope.app.query import GreenletQuery
+from greenscope.app.selection import Selection, Steps, fill, reach_of
+from greenscope.app.sse import to_json
+
+#: columns of the charts' series, beside `t`
+SERIES = ("spawned", "finished", "failed", "pending", "ready", "running", "waiting", "hub_lag", "switches")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLimits:
+    """Every bound of the feed. Counts, bytes and seconds."""
+
+    events: int = 10_000
+    event_bytes: int = 8 * 1024 * 1024
+    finished: int = 5_000
+    finished_age: float = 3_600.0
+    failures_age: float = 4 * 3_600.0
+    closed_groups: int = 100
+    series: int = 600
+    chunk: int = 1_000  # events applied, or greenlets sampled, between two breaths
+    order_age: float = 1.0  # an order is as new as this when somebody asks
+    stale_order: float = 5.0  # until it is this old, an order is shown while the next one is made
+    orders: int = 64
+    sample_age: float = 0.2
+    reconcile: float = 2.0  # at most this often after drops
+    check: float = 10.0  # and this often anyway
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """The answer to a query: how many there are, how many match, and the rows of the window."""
+
+    total: int
+    matched: int
+    rows: list[dict[str, Any]]
+
+
+class Feed:
+    """All state about one observed process; see the module. Use it from one thread only."""
+
+    def __init__(
+        self,
+        probe: Probe,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        tick: float = 0.25,
+        limits: FeedLimits | None = None,
+    ) -> None:
+        self.probe = probe
+        self.limits = limits or FeedLimits()
+        self.interval = tick
+        self._monotonic = clock
+        self._wall = wall
+        self._subscribers: dict[int, Callable[[], None]] = {}
+        self._next_subscriber = 0
+        self._closed = False
+        self._wake: asyncio.Event | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start from nothing, under a new epoch: at first, and in a forked child."""
+        self._pid = os.getpid()
+        self._epoch = secrets.token_hex(6)
+        self.clock = Clock(self._monotonic, self._wall)
+        limits = self.limits
+        self.population = Population(limits.finished, limits.finished_age, limits.failures_age, limits.closed_groups)
+        self.ring = EventRing(limits.events, limits.event_bytes)
+        self.started = self._monotonic()
+        self.dropped: dict[str, int] = {}
+        self.fault = ""
+        self._meter = Meter(("spawned", "finished", "failed", "switches"))
+        self._series = Series(SERIES, limits.series)
+        self._second = self.started
+        self._lag_peak = 0.0
+        self._hubs: list[HubSample] = []
+        self._counts: tuple[float, dict[str, int]] = (float("-inf"), {})
+        self._groups_seen = float("-inf")
+        self._selections: dict[tuple[Any, ...], Selection] = {}
+        self._making: dict[tuple[Any, ...], asyncio.Task[Selection]] = {}
+        self._surveyed = float("-inf")
+        self._survey_cost = 0.0
+        self._suspects: tuple[set[int], set[int]] | None = None
+        self._checked = self.started
+        self._lost = 0
+
+    # -- identity ------------------------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> str:
+        """Random per process; in a forked child the state begins anew under another one."""
+        if os.getpid() != self._pid:
+            self._begin()
+        return self._epoch
+
+    @property
+    def seq(self) -> int:
+        """The number of the newest event."""
+        return self.ring.last_seq
+
+    @property
+    def now(self) -> float:
+        """The monotonic second."""
+        return self._monotonic()
+
+    # -- the tick ------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Attach the probe and tick until `close`; what fails in a tick is kept for `health` and tried again."""
+        self.probe.attach()
+        self._wake = asyncio.Event()
+        while not self._closed:
+            begun = time.monotonic()
+            try:
+                for _ in self._tick_steps():
+                    await asyncio.sleep(0)
+            except Exception as error:
+                self.fault = f"{type(error).__name__} in the feed"
+                self._count_dropped("tick", 1)
+            pause = max(self.interval / 10, self.interval - (time.monotonic() - begun))
+            try:
+                await asyncio.wait_for(self._wake.wait(), pause)
+            except TimeoutError:
+                pass
+
+    def close(self) -> None:
+        """Let `run` end. What is known stays readable."""
+        self._closed = True
+        if self._wake is not None:
+            self._wake.set()
+
+    def tick(self) -> None:
+        """Do the work of one tick at once."""
+        for _ in self._tick_steps():
+            pass
+
+    def _tick_steps(self) -> Steps:
+        if os.getpid() != self._pid:
+            self._begin()
+        drained = self.probe.drain()
+        for kind, count in drained.dropped.items():
+            self._count_dropped(kind, count)
+            self.population.count_unseen(kind, count)
+            self._lost += count
+        events = drained.events
+        for start in range(0, len(events), self.limits.chunk):
+            for event in events[start : start + self.limits.chunk]:
+                self._append(Entry(self.ring.last_seq + 1, event.kind, event.t, event, self.population.apply(event)))
+            yield
+        now = self._monotonic()
+        self.population.expire(now)
+        self._measure(now)
+        self._check(now)
+        for subscriber in list(self._subscribers.values()):
+            subscriber()
+
+    def _append(self, entry: Entry) -> None:
+        self.ring.append(entry)
+
+    def _count_dropped(self, kind: str, count: int) -> None:
+        self.dropped[kind] = self.dropped.get(kind, 0) + count
+
+    def _measure(self, now: float) -> None:
+        """Look at the hubs, and once a second add a point to the charts."""
+        self._hubs = self.probe.hubs()
+        self._lag_peak = max([self._lag_peak, *(hub.lag for hub in self._hubs)])
+        totals = self._meter.totals
+        ended = self.population.ended
+        totals["spawned"] = self.population.spawned
+        totals["finished"] = sum(ended.values())
+        totals["failed"] = ended["failed"]
+        totals["switches"] = sum(hub.switches or 0 for hub in self._hubs)
+        self._meter.mark(now)
+        if now - self._second < 1.0:
+            return
+        self._second = now if now - self._second > 2.0 else self._second + 1.0
+        values: dict[str, float | None] = {**self._meter.rates(1.0), **self._live_counts()}
+        values["hub_lag"] = round(self._lag_peak, 6)
+        if not any(hub.switches is not None for hub in self._hubs):
+            values["switches"] = None
+        self._lag_peak = 0.0
+        self._series.add(round(self.clock.unix(now), 3), values)
+
+    def _check(self, now: float) -> None:
+        """Compare with the living: at once after drops (but not too often), now and then anyway.
+
+        What differs is a suspicion first, since its event may lie in the probe's buffer; what still differs
+        after the next drain is put right.
+        """
+        if self._suspects is not None:
+            births, ends = self._suspects
+            self._suspects = None
+            if self.population.reconcile(self.probe, births, ends, now) or self._lost:
+                lost, self._lost = self._lost, 0
+                self.publish("gap", lost=lost, dropped=dict(self.dropped))
+        elif now - self._checked >= (self.limits.reconcile if self._lost else self.limits.check):
+            self._checked = now
+            self._suspects = self.population.compare(self.probe.live_ids())
+
+    # -- the event stream's side ---------------------------------------------------------------------------
+
+    def publish(self, kind: str, **fields: Any) -> int:
+        """Number an event of the dashboard's own (`audit`, `finding`) and return its number.
+
+        `fields` may hold anything that JSON can; texts are made safe. It reaches the streams with the next
+        tick.
+        """
+        if kind not in EVENT_KINDS and kind != "gap":
+            raise ValueError(f"kind: {kind!r} is no event; events are {', '.join(EVENT_KINDS)}")
+        now = self._monotonic()
+        safe = {name: safe_value(value) for name, value in fields.items()}
+        entry = Entry(self.ring.last_seq + 1, kind, now, fields={"kind": kind, "t": self.clock.rfc3339(now), **safe})
+        self._append(entry)
+        return entry.seq
+
+    def subscribe(self, on_tick: Callable[[], None]) -> Callable[[], None]:
+        """Call `on_tick` at the end of each tick; the returned function ends that."""
+        key = self._next_subscriber
+        self._next_subscriber += 1
+        self._subscribers[key] = on_tick
+        return lambda: self._subscribers.pop(key, None) and None
+
+    def event(self, entry: Entry) -> dict[str, Any]:
+        """Return an event as it goes out."""
+        if entry.event is not None:
+            return {"seq": entry.seq, **event_fields(entry.event, entry.record, self.clock)}
+        return {"seq": entry.seq, **(entry.fields or {})}
+
+    def event_json(self, entry: Entry) -> str:
+        """Return an event as one line of JSON; made once."""
+        if entry.json is None:
+            self.ring.weigh(entry, to_json(self.event(entry)))
+        assert entry.json is not None
+        return entry.json
+
+    def recent_events(self, kinds: Collection[str] | None = None, limit: int = 200) -> list[dict[str, Any]]:
+        """Return the newest events, newest first, of these kinds (None: of all)."""
+        found: list[dict[str, Any]] = []
+        for entry in self.ring.newest_first():
+            if len(found) >= limit:
+                break
+            if kinds is None or entry.kind in kinds:
+                found.append(self.event(entry))
+        return found
+
+    # -- questions -----------------------------------------------------------------------------------------
+
+    def query(self, query: GreenletQuery) -> QueryResult:
+        """Answer a query at once; with 100,000 greenlets that can take a while, see `wait_query`."""
+        selection = self._fresh(query)
+        if selection is None:
+            key, selection = self._new_selection(query)
+            for _ in self._select_steps(query, selection):
+                pass
+            self._keep(key, selection)
+        return self._result(query, selection)
+
+    async def wait_query(self, query: GreenletQuery) -> QueryResult:
+        """Answer a query without holding up the event loop; equal questions share the work.
+
+        An order that is a little old is used at once while the next one is made.
+        """
+        return self._result(query, await self.wait_selection(query))
+
+    async def wait_selection(self, query: GreenletQuery) -> Selection:
+        """Return the order for a query, made in steps if there is none that is new enough."""
+        selection = self._fresh(query)
+        if selection is not None:
+            return selection
+        key, made = self._new_selection(query)
+        task = self._making.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._make(key, query, made))
+            self._making[key] = task
+        stale = self._selections.get(key)
+        if stale is not None and self._monotonic() - stale.made < self.limits.stale_order:
+            return stale
+        return await asyncio.shield(task)
+
+    async def _make(self, key: tuple[Any, ...], query: GreenletQuery, selection: Selection) -> Selection:
+        try:
+            for _ in self._select_steps(query, selection):
+                await asyncio.sleep(0)
+            self._keep(key, selection)
+        finally:
+            self._making.pop(key, None)
+        return selection
+
+    def _fresh(self, query: GreenletQuery) -> Selection | None:
+        found = self._selections.get((*query.selection, query.sort, reach_of(query)))
+        if found is None:
+            return None
+        # one that was slow to make is kept longer, so that orders never take more than a part of the time
+        return found if self._monotonic() - found.made < max(self.limits.order_age, 5 * found.cost) else None
+
+    def _new_selection(self, query: GreenletQuery) -> tuple[tuple[Any, ...], Selection]:
+        reach = reach_of(query)
+        return (*query.selection, query.sort, reach), Selection(reach)
+
+    def _keep(self, key: tuple[Any, ...], selection: Selection) -> None:
+        selection.made = self._monotonic()
+        self._selections.pop(key, None)
+        self._selections[key] = selection
+        while len(self._selections) > self.limits.orders:
+            del self._selections[next(iter(self._selections))]
+
+    def _select_steps(self, query: GreenletQuery, selection: Selection) -> Steps:
+        busy = 0.0
+        mark = time.perf_counter()
+        if query.needs_samples:
+            for _ in self._survey_steps():
+                busy += time.perf_counter() - mark
+                yield
+                mark = time.perf_counter()
+        population = self.population
+        now = self._monotonic()
+        for _ in fill(selection, query, population.lives, population.finished, population.bands, now):
+            busy += time.perf_counter() - mark
+            yield
+            mark = time.perf_counter()
+        selection.cost = busy + time.perf_counter() - mark
+
+    def _survey_steps(self) -> Steps:
+        """Look at all live greenlets, unless that was done a moment ago."""
+        now = self._monotonic()
+        if now - self._surveyed < max(self.limits.order_age / 2, 5 * self._survey_cost):
+            return
+        self._surveyed = now
+        ids = list(self.population.lives)
+        cost = 0.0
+        for start in range(0, len(ids), self.limits.chunk):
+            mark = time.perf_counter()
+            self.look(ids[start : start + self.limits.chunk])
+            cost += time.perf_counter() - mark
+            yield
+        self._survey_cost = cost
+
+    def look(self, ids: Iterable[int]) -> None:
+        """Sample these greenlets now; the rows made of them tell what was seen."""
+        now = self._monotonic()
+        lives = self.population.lives
+        for sample in self.probe.sample(ids):
+            life = lives.get(sample.id)
+            if life is not None:
+                life.sample = sample
+                life.sampled = now
+
+    def _result(self, query: GreenletQuery, selection: Selection) -> QueryResult:
+        rows = self.rows(selection.window(query.offset, query.limit))
+        return QueryResult(selection.total, selection.matched, rows)
+
+    def rows(self, ids: Collection[int]) -> list[dict[str, Any]]:
+        """Return the rows of these greenlets as they are now; the forgotten are left out."""
+        now = self._monotonic()
+        lives = self.population.lives
+        oldest = now - self.limits.sample_age
+        self.look([id for id in ids if id in lives and lives[id].sampled < oldest])
+        found = (self.population.find(id) for id in ids)
+        return [life.row(self.clock, now, self._pid) for life in found if life is not None]
+
+    def life(self, id: int) -> Life | None:
+        """Return what is known about a greenlet, live or still remembered."""
+        return self.population.find(id)
+
+    def band(self, id: int) -> Band | None:
+        """Return what is known about a group, living or still remembered."""
+        return self.population.find_band(id)
+
+    def greenlet(self, id: int) -> dict[str, Any] | None:
+        """Return a greenlet's row with its stack, its family and its waits (None: unknown or forgotten)."""
+        life = self.population.find(id)
+        return None if life is None else greenlet_detail(self, life)
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Return the rows of all living groups and pools."""
+        self.look_at_groups()
+        return [band.row() for band in self.population.bands.values()]
+
+    def group(self, id: int) -> dict[str, Any] | None:
+        """Return a group's row with its members (None: unknown or forgotten)."""
+        self.look_at_groups()
+        band = self.population.find_band(id)
+        return None if band is None else group_detail(self, band)
+
+    def look_at_groups(self) -> None:
+        """Sample all groups, unless that was done a moment ago."""
+        now = self._monotonic()
+        if now - self._groups_seen >= self.limits.sample_age:
+            self._groups_seen = now
+            self.population.look_at_groups(self.probe.groups(), now)
+
+    def _live_counts(self) -> dict[str, int]:
+        now = self._monotonic()
+        if now - self._counts[0] >= self.limits.sample_age:
+            self._counts = (now, self.probe.count_states())
+        return self._counts[1]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many live in each state, and how many have ever ended in each."""
+        return {**self._live_counts(), **self.population.ended}
+
+    def rates(self) -> dict[str, dict[str, float]]:
+        """Return spawned, finished and failed per second, over the last second (`1s`) and ten (`10s`)."""
+        return {"1s": self._meter.rates(1.0), "10s": self._meter.rates(10.0)}
+
+    def series(self, after: float = 0.0) -> dict[str, list[float | None]]:
+        """Return the charts' points later than `after`, by column; `t` is seconds since 1970."""
+        return self._series.data(after)
+
+    def hubs(self) -> list[dict[str, Any]]:
+        """Return the event loops as they were at the last tick."""
+        now = self._monotonic()
+        return [hub_row(hub, now) for hub in self._hubs]
+
+    def health(self) -> dict[str, Any]:
+        """Return how the program's loops and the watching itself are doing."""
+        now = self._monotonic()
+        newest = max((hub.sampled for hub in self._hubs), default=None)
+        return {
+            "epoch": self.epoch,
+            "backend": self.probe.backend,
+            "uptime": round(max(0.0, now - self.started), 3),
+            "hub_lag": max((hub.lag for hub in self._hubs), default=None),
+            "sample_age": None if newest is None else round(max(0.0, now - newest), 3),
+            "dropped": dict(self.dropped),
+            "cost": self.probe.cost(),
+            "hubs": self.hubs(),
+            "seq": self.seq,
+            "live": len(self.population.lives),
+            "finished_kept": len(self.population.finished),
+            "events_kept": len(self.ring),
+            "fault": self.fault,
+        }

@@ -1,0 +1,177 @@
+"""What is known about one greenlet and about one group: mutable, internal, never handed out.
+
+A `Life` begins as a birth record and gathers what events tell; `sample` is the latest look at it, if
+anybody looked. With a hundred thousand of them each holds only what it has (slots, shared empties), and
+nothing here is computed before it is asked for. `Band` is the same for a Group or Pool: its members, and
+counters that the group itself does not keep.
+"""
+
+from typing import Any, Final
+
+from greenscope.app.formatting import Clock, greenlet_row, ident, safe_text
+from greenscope.app.model import (
+    ExceptionRecord,
+    GreenletRecord,
+    GreenletSample,
+    GroupSample,
+    State,
+)
+
+_NO_GROUPS: Final[tuple[int, ...]] = ()
+
+#: an end counts for a group that was left at most this long before it (seconds): leaving is part of ending
+_LEAVING: Final = 0.5
+
+
+class Life:
+    """One greenlet from its birth until it is forgotten."""
+
+    __slots__ = (
+        "blocked",
+        "children",
+        "ended",
+        "failure",
+        "final",
+        "groups",
+        "kill_requested",
+        "left",
+        "record",
+        "sample",
+        "sampled",
+        "started",
+        "text",
+    )
+
+    def __init__(self, record: GreenletRecord) -> None:
+        self.record = record
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.final: State | None = None
+        self.failure: ExceptionRecord | None = None
+        self.kill_requested: float | None = None
+        self.groups: tuple[int, ...] = _NO_GROUPS
+        self.left: tuple[tuple[int, float], ...] = ()
+        self.sample: GreenletSample | None = None
+        self.sampled = 0.0
+        self.children: dict[int, None] | None = None
+        self.blocked: list[tuple[float, float]] | None = None
+        self.text: str | None = None
+
+    @property
+    def state(self) -> State:
+        """The state: the end it came to, or what the latest look saw, or what events tell."""
+        if self.final is not None:
+            return self.final
+        if self.sample is not None:
+            return self.sample.state
+        return "pending" if self.started is None else "running"
+
+    @property
+    def haystack(self) -> str:
+        """What a search without a field looks in: name, function and file, lower case."""
+        text = self.text
+        if text is None:
+            record = self.record
+            text = self.text = f"{record.name}\n{record.function}\n{record.file}".lower()
+        return text
+
+    def groups_at_end(self, t: float) -> tuple[int, ...]:
+        """Return the groups that its end at `t` counts for."""
+        if not self.left:
+            return self.groups
+        just_left = tuple(group for group, when in self.left if t - when <= _LEAVING and group not in self.groups)
+        return self.groups + just_left
+
+    def row(self, clock: Clock, now: float, pid: int) -> dict[str, Any]:
+        """Return the interface's greenlet row."""
+        return greenlet_row(
+            self.record,
+            self.sample,
+            state=self.state,
+            started=self.started,
+            ended=self.ended,
+            groups=self.groups,
+            failure=self.failure if self.final == "failed" else None,
+            clock=clock,
+            now=now,
+            pid=pid,
+        )
+
+    def brief(self) -> dict[str, Any]:
+        """Return what a link to a greenlet needs: id, name, state, function."""
+        record = self.record
+        return {
+            "id": str(record.id),
+            "name": safe_text(record.name),
+            "state": self.state,
+            "function": safe_text(record.function),
+        }
+
+    def core(self) -> tuple[GreenletRecord, float | None, tuple[int, ...], float | None]:
+        """Return, as values that never change, what events have told: record, start, groups, kill request."""
+        return (self.record, self.started, self.groups, self.kill_requested)
+
+
+class Band:
+    """A Group or Pool from its opening until it is forgotten."""
+
+    __slots__ = (
+        "closed",
+        "counts",
+        "id",
+        "kind",
+        "members",
+        "name",
+        "opened",
+        "peak",
+        "sample",
+        "size",
+        "spawned",
+    )
+
+    def __init__(self, record: GroupSample, opened: float) -> None:
+        self.id = record.id
+        self.name = record.name
+        self.kind = record.kind
+        self.size = record.size
+        self.opened = opened
+        self.closed: float | None = None
+        self.members: dict[int, None] = {}
+        self.counts = {"succeeded": 0, "failed": 0, "killed": 0}
+        self.spawned = 0
+        self.peak = 0
+        self.sample: GroupSample | None = None
+
+    def join(self, id: int) -> None:
+        """Count a greenlet that came in."""
+        self.members[id] = None
+        self.spawned += 1
+        if len(self.members) > self.peak:
+            self.peak = len(self.members)
+
+    def look(self, sample: GroupSample) -> None:
+        """Take over what the latest look at it saw."""
+        self.sample = sample
+        self.size = sample.size
+        if sample.active > self.peak:
+            self.peak = sample.active
+
+    def row(self) -> dict[str, Any]:
+        """Return the interface's group row."""
+        sample = self.sample if self.closed is None else None
+        active = sample.active if sample else len(self.members)
+        free = sample.free if sample else None
+        if free is None and self.size is not None:
+            free = max(0, self.size - active)
+        return {
+            "id": ident(self.id),
+            "name": safe_text(self.name),
+            "kind": self.kind,
+            "size": self.size,
+            "active": active,
+            "free": free,
+            "waiters": sample.waiters if sample else None,
+            "spawned": self.spawned,
+            **self.counts,
+            "peak": self.peak,
+        }
