@@ -6,15 +6,22 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenscope.app.trees import MAX_NODES, Birth, build_tree
+from greenscope.app.trees import MAX_NODES, Birth, SpawnTree
 
 
 def birth(id: int, parent: int | None = None, state: str = "waiting") -> Birth:
     return Birth(id, parent, f"g{id}", "f", state)
 
 
+def plant(births: list[Birth]) -> SpawnTree:
+    tree = SpawnTree()
+    for _ in tree.grow(births):
+        pass
+    return tree
+
+
 def grow(births: list[Birth], **options: Any) -> dict[str, Any]:
-    found = build_tree(births, **options)
+    found = plant(births).draw(**options)
     assert found is not None
     return found
 
@@ -37,7 +44,7 @@ def test_tree_cuts_depth_and_width_and_says_so() -> None:
     assert (root["children"][0]["children"], root["children"][0]["more"]) == ([], 1)
     below = grow(births, root=100)
     assert [row["id"] for row in below["rows"]] == ["100"]
-    assert build_tree(births, root=777) is None
+    assert plant(births).draw(root=777) is None
 
 
 def test_tree_of_a_long_chain_does_not_recurse() -> None:
