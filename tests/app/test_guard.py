@@ -178,7 +178,7 @@ def test_guard_without_authentication_reads_but_does_not_act() -> None:
 
 def test_guard_trusts_the_unix_socket_not_the_port() -> None:
     access = Access(None, "uds")
-    local = {"server": ("/run/x.sock", None), "client": None}
+    local: dict[str, Any] = {"server": ("/run/x.sock", None), "client": None}
     assert ask(headers=[HOST], guard=make_guard(access=access), **local).status == 200
     assert ask(headers=[HOST], guard=make_guard(access=access)).status == 401
 
@@ -322,8 +322,8 @@ def test_guard_reports_refused_control_and_not_refused_reading() -> None:
 @pytest.mark.parametrize(
     "path",
     ["/static/../app.py", "/static/..", "/..", "/.", "/static/%2e%2e", "/static//etc/passwd", "//evil.example/", "*",
-     "http://evil.example/", "/a b", "/a\x00", "/a\\b", "/é", "/a\n", "/a;b", "/a?b", "", "/static/...", "/" + "a" * 1025,
-     "/\ud800", "/a%00"],
+     "http://evil.example/", "/a b", "/a\x00", "/a\\b", "/é", "/a\n", "/a;b", "/a?b", "", "/static/...",
+     "/" + "a" * 1025, "/\ud800", "/a%00"],
 )  # fmt: skip
 def test_guard_knows_plain_paths_only(path: str) -> None:
     answer = ask(path=path)
@@ -331,7 +331,7 @@ def test_guard_knows_plain_paths_only(path: str) -> None:
 
 
 def test_guard_judges_the_path_below_the_mount_point() -> None:
-    mounted = {"root_path": "/my app"}
+    mounted: dict[str, Any] = {"root_path": "/my app"}
     assert ask(path="/my app/static/1/app.css", headers=[HOST], **mounted).status == 200
     assert ask(path="/my app/", **mounted).status == 200
     assert ask(path="/my app", **mounted).status == 200
