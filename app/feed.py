@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from greenscope.app.details import greenlet_detail, group_detail
-from greenscope.app.formatting import Clock, event_fields, hub_row, safe_value
+from greenscope.app.formatting import Clock, event_fields, hub_row, safe_text, safe_value
 from greenscope.app.history import Entry, EventRing, Meter, Series
 from greenscope.app.lives import Band, Life
-from greenscope.app.model import EVENT_KINDS, HubSample
+from greenscope.app.model import EVENT_KINDS, GreenletRecord, HubSample
 from greenscope.app.population import Population
 from greenscope.app.probe import Probe
 from greenscope.app.query import GreenletQuery
@@ -149,13 +149,17 @@ class Feed:
                 for _ in self._tick_steps():
                     await asyncio.sleep(0)
             except Exception as error:
-                self.fault = f"{type(error).__name__} in the feed"
-                self._count_dropped("tick", 1)
+                self.report_fault("feed", error)
             pause = max(self.interval / 10, self.interval - (time.monotonic() - begun))
             try:
                 await asyncio.wait_for(self._wake.wait(), pause)
             except TimeoutError:
                 pass
+
+    def report_fault(self, where: str, error: Exception) -> None:
+        """Keep a fault of our own where `health` shows it, and count it; it goes no further."""
+        self.fault = safe_text(f"{type(error).__name__} in the {where}: {error}")
+        self._count_dropped(where, 1)
 
     def close(self) -> None:
         """Let `run` end. What is known stays readable."""
@@ -392,6 +396,11 @@ class Feed:
         found = (self.population.find(id) for id in ids)
         return [life.row(self.clock, now, self._pid) for life in found if life is not None]
 
+    def record(self, id: int) -> GreenletRecord | None:
+        """Return the birth record of a greenlet, live or still remembered."""
+        life = self.population.find(id)
+        return None if life is None else life.record
+
     def life(self, id: int) -> Life | None:
         """Return what is known about a greenlet, live or still remembered."""
         return self.population.find(id)
@@ -440,6 +449,10 @@ class Feed:
     def series(self, after: float = 0.0) -> dict[str, list[float | None]]:
         """Return the charts' points later than `after`, by column; `t` is seconds since 1970."""
         return self._series.data(after)
+
+    def newest_point(self) -> dict[str, float | None] | None:
+        """Return the newest point of the charts, by column (None: the first second is not over)."""
+        return self._series.newest()
 
     def hubs(self) -> list[dict[str, Any]]:
         """Return the event loops as they were at the last tick."""

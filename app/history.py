@@ -199,6 +199,10 @@ class Series:
         """Add a point; a column without a value is a hole in its line."""
         self._points.append((t, *(values.get(name) for name in self.columns[1:])))
 
+    def newest(self) -> dict[str, float | None] | None:
+        """Return the newest point by column."""
+        return dict(zip(self.columns, self._points[-1], strict=True)) if self._points else None
+
     def data(self, after: float = 0.0) -> dict[str, list[float | None]]:
         """Return the points later than `after` (seconds since 1970), by column."""
         points = [point for point in self._points if point[0] is not None and point[0] > after]

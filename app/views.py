@@ -1,0 +1,193 @@
+"""Live views: what a page shows, as patches; made once for all who look at the same.
+
+A page asks the stream for a view (`view=greenlets&state=failed`). Everybody with the same question shares
+one `LiveView`: it is made anew when somebody is due, and each client gets the difference between the
+version that it has and the newest; equal differences are encoded once. A client that has none, or one that
+is no longer kept, gets all of it, marked `full`.
+
+    every view  "full" (only then), "t", "counts", "rates", "health"; a key in which nothing changed is left
+    out overview    "groups" (all rows), "hubs", "point" (the newest of the charts) greenlets   "total",
+    "matched", "rows" {id: fields that changed}, "order" [ids], "gone" [ids] greenlet    "greenlet" {fields
+    of the detail that changed} group       "group" {fields of the detail that changed} events      nothing
+    more: the events themselves are the numbered ones of the stream
+
+What only the passing of time changes is not sent again: `age` comes once, and counts on from `created`
+while a greenlet lives. Durations are rounded, waits beyond ten seconds to whole ones, so that a long wait
+does not differ four times a second.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from greenscope.app.feed import Feed
+from greenscope.app.query import GreenletQuery, QueryError, parse_query
+from greenscope.app.sse import to_json
+
+VIEWS: Final = ("overview", "greenlets", "greenlet", "group", "events")
+
+#: parts of a state whose fields are compared one by one
+_BY_FIELD: Final = ("greenlet", "group")
+#: fields that time alone changes: no reason for a patch
+_VOLATILE: Final = frozenset({"age", "now"})
+_PASSING: Final = ("ready_time", "wait_time")
+#: health that pages show everywhere; what only counts on is left out
+_HEALTH: Final = ("hub_lag", "sample_age", "dropped", "cost", "fault", "live", "backend", "epoch")
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewQuery:
+    """A checked question for a view; equal ones share their work."""
+
+    name: str
+    query: GreenletQuery | None = None
+    id: int | None = None
+
+
+def parse_view(name: str, parameters: Mapping[str, str], ignore: tuple[str, ...]) -> ViewQuery:
+    """Make a `ViewQuery` of URL parameters; QueryError names what does not fit."""
+    if name not in VIEWS:
+        raise QueryError("view", f"knows no view {name[:40]!r}; views are {', '.join(VIEWS)}")
+    if name == "greenlets":
+        return ViewQuery(name, parse_query(parameters, ignore=ignore))
+    if name in ("greenlet", "group"):
+        text = parameters.get("id", "")
+        if not (text.isascii() and text.isdigit() and 0 < len(text) <= 15):
+            raise QueryError("id", f"must be the id of a {name}, not {text[:40]!r}")
+        parse_query(parameters, ignore=(*ignore, "id"))
+        return ViewQuery(name, id=int(text))
+    parse_query(parameters, ignore=ignore)
+    return ViewQuery(name)
+
+
+class LiveView:
+    """One question's state over time, and the patches between its versions."""
+
+    def __init__(self, feed: Feed, wanted: ViewQuery) -> None:
+        self.feed = feed
+        self.wanted = wanted
+        self.version = 0
+        self.readers = 0
+        self._states: dict[int, State] = {}
+        self._patches: dict[tuple[int, int], bytes] = {}
+        makers: dict[str, Callable[[], Awaitable[State]]] = {
+            "overview": self._overview,
+            "greenlets": self._greenlets,
+            "greenlet": self._greenlet,
+            "group": self._group,
+            "events": self._common,
+        }
+        self._make = makers[wanted.name]
+
+    async def refresh(self, held: set[int]) -> None:
+        """Make the newest state; keep those older versions that somebody holds. Gives way to the loop."""
+        state = await self._make()
+        newest = self._states.get(self.version)
+        if newest is None or _difference(newest, state):
+            self.version += 1
+            self._states[self.version] = state
+        for version in self._states.keys() - held - {self.version}:
+            del self._states[version]
+        for pair in [pair for pair in self._patches if pair[1] != self.version]:
+            del self._patches[pair]
+
+    def patch(self, version: int) -> bytes | None:
+        """Return the JSON that leads from a version to the newest (all, if that version is not kept), or None."""
+        if version == self.version or not self._states:
+            return None
+        old = self._states.get(version)
+        pair = (version if old is not None else 0, self.version)
+        found = self._patches.get(pair)
+        if found is None:
+            new = self._states[self.version]
+            patch = {"full": True, **new} if old is None else _difference(old, new)
+            patch["t"] = self.feed.clock.rfc3339(self.feed.now)
+            found = self._patches[pair] = to_json(patch).encode("ascii")
+        return found
+
+    async def _common(self) -> State:
+        health = self.feed.health()
+        shown = {name: health[name] for name in _HEALTH if name in health}
+        age = shown.get("sample_age")
+        shown["sample_age"] = None if age is None else round(age)
+        return {"counts": self.feed.counts(), "rates": self.feed.rates(), "health": shown}
+
+    async def _overview(self) -> State:
+        state = await self._common()
+        state["groups"] = self.feed.groups()
+        state["hubs"] = [{**hub, "sample_age": round(hub["sample_age"] or 0)} for hub in self.feed.hubs()]
+        state["point"] = self.feed.newest_point()
+        return state
+
+    async def _greenlets(self) -> State:
+        query = self.wanted.query
+        assert query is not None
+        selection = await self.feed.wait_selection(query)
+        await asyncio.sleep(0)
+        rows = {row["id"]: calm(row) for row in self.feed.rows(selection.window(query.offset, query.limit))}
+        state = await self._common()
+        state.update(total=selection.total, matched=selection.matched, rows=rows, order=list(rows))
+        return state
+
+    async def _greenlet(self) -> State:
+        state = await self._common()
+        detail = self.feed.greenlet(self.wanted.id or 0)
+        state["greenlet"] = None if detail is None else calm(detail)
+        return state
+
+    async def _group(self) -> State:
+        state = await self._common()
+        detail = self.feed.group(self.wanted.id or 0)
+        if detail is not None:
+            detail.pop("series", None)
+            detail["members"] = [calm(row, frozenset(("age",))) for row in detail["members"]]
+        state["group"] = detail
+        return state
+
+
+def calm(row: dict[str, Any], without: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return a row whose durations are rounded to what a person can tell apart, less some fields."""
+    calmed = {name: value for name, value in row.items() if name not in without}
+    if calmed["run_time"]:
+        calmed["run_time"] = float(f"{calmed['run_time']:.3g}")
+    for name in _PASSING:
+        value = calmed[name]
+        if value:
+            calmed[name] = float(f"{value:.2g}") if value < 10 else round(value)
+    return calmed
+
+
+def _difference(old: State, new: State) -> State:
+    """Return what a holder of `old` needs to have `new`; empty when nothing that matters changed."""
+    patch: State = {}
+    for name, value in new.items():
+        before = old.get(name)
+        if name == "rows":
+            changed = {}
+            for id, row in value.items():
+                was = before.get(id) if before else None
+                fields = row if was is None else _changed_fields(was, row)
+                if fields:
+                    changed[id] = fields
+            if changed:
+                patch["rows"] = changed
+            gone = [id for id in before or () if id not in value]
+            if gone:
+                patch["gone"] = gone
+        elif name in _BY_FIELD and value is not None and before is not None:
+            fields = _changed_fields(before, value)
+            if fields:
+                patch[name] = fields
+        elif value != before:
+            patch[name] = value
+    return patch
+
+
+def _changed_fields(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in new.items() if old.get(name) != value and name not in _VOLATILE}
+    if "ended" in fields and "age" in new:
+        fields["age"] = new["age"]  # now it is final
+    return fields
