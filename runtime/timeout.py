@@ -1,7 +1,7 @@
 """Raise an exception in the current greenlet after some time.
 
 A Timeout is an exception that throws itself: at its deadline the hub interrupts the
-greenlet that started it, wherever that greenlet stands.
+greenlet that started it, wherever that greenlet stands, unless it has ended.
 
 Deliberate difference from gevent: a greenlet that is ready when its Timeout expires
 gets the Timeout when its turn comes, instead of the result that made it ready.
@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from greenlet import getcurrent
-from greenscope.runtime.hub import get_hub
+
+from greenscope.runtime.carriers import job_of
 from greenscope.runtime.timers import Timer
-from greenscope.runtime.waiting import interrupt
+from greenscope.runtime.waiting import current_hub, interrupt_job
 
 __all__ = ["Timeout", "with_timeout"]
 
@@ -47,9 +48,15 @@ class Timeout(BaseException):
             raise AssertionError(f"{self!r} is already started; to restart it, cancel it first")
         if self.seconds is None:
             return
+        raw = getcurrent()
+        args = (raw, job_of(raw), self.throws)
+        self._timer = current_hub(raw).call_later(self.seconds, interrupt_job, args, self._ref)
+
+    @property
+    def throws(self) -> Any:
+        """What it raises at its deadline: itself, or the exception that it was given."""
         exception = self.exception
-        throws = self if exception is None or exception is False or isinstance(exception, str) else exception
-        self._timer = get_hub().call_later(self.seconds, interrupt, (getcurrent(), throws), self._ref)
+        return self if exception is None or exception is False or isinstance(exception, str) else exception
 
     @classmethod
     def start_new(cls, timeout: Any = None, exception: Any = None, ref: bool = True) -> "Timeout":
@@ -123,7 +130,10 @@ def with_timeout(seconds: float | None, function: Callable[..., Any], *args: Any
 
 
 def limit(timeout: Any) -> tuple[float | None, Timeout | None]:
-    """Split a `timeout` argument into seconds and the Timeout to raise when it was given as one."""
+    """Split a `timeout` argument into seconds and the Timeout to raise when it was given as one.
+
+    One that counts already interrupts by itself: then there are no seconds.
+    """
     if isinstance(timeout, Timeout):
-        return timeout.seconds, timeout
+        return (None if timeout.pending else timeout.seconds), timeout
     return timeout, None
