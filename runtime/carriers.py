@@ -10,19 +10,21 @@ a carrier when it first runs and gives it back when it ends:
 When a job ends and the next one in the ready queue is a Greenlet that has not begun,
 the same carrier goes on with it, within the hub's batch: no switch at all.
 
-A job is a Greenlet, or the link callbacks that wait in `hub.link_calls`. Every job
-starts in an empty contextvars context, as a fresh raw greenlet would. A carrier whose
-job ended with GreenletExit ends, too: the exception may have come from the garbage
-collector, and then there is no hub to go back to.
+A job is a Greenlet, or one of the link callbacks that wait in `hub.link_calls`. Every
+job starts in an empty contextvars context, as a fresh raw greenlet would. A carrier
+whose job ended with GreenletExit ends, too: the exception may have come from the
+garbage collector, and then there is no hub to go back to.
+
+A carrier outlives its jobs, so whoever means a job and acts later (a Timeout, a kill)
+keeps `job_of(carrier)` and compares it then: it must not hit the next job.
 """
 
-import sys
 import weakref
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, greenlet
-from greenscope.runtime.instruments import hooks
+
+from greenscope.runtime.accounting import close_account, open_account
 
 if TYPE_CHECKING:
     from greenscope.runtime.hub import Hub
@@ -39,6 +41,7 @@ class Carrier(greenlet):
 
     __slots__ = (
         "hub",
+        "link_call",
         "longest_run",
         "parked_at",
         "ready_at",
@@ -46,7 +49,7 @@ class Carrier(greenlet):
         "run_time",
         "switches",
         "task",
-        "wait_time",
+        "tree_locals",
         "waiting_on",
     )
 
@@ -57,8 +60,10 @@ class Carrier(greenlet):
         greenlet.__init__(self, None, hub)
         self.hub = hub
         self.task = None
+        self.link_call: object = None
+        self.tree_locals: dict[str, Any] | None = None
         self.waiting_on: Any = None
-        reset_account(self, 0.0)
+        open_account(self, 0.0)
         hub.carriers.add(weakref.ref(self, hub.carriers.discard))
 
     def run(self) -> None:
@@ -69,16 +74,14 @@ class Carrier(greenlet):
         switch = hub.switch
         while True:
             task = self.task
-            if task is None:
-                if not self.run_links(hub):
-                    return
+            if task is None and not self.run_links(hub):
+                return
             while task is not None:
                 task._carrier = self
                 task._state = RUNNING
-                if hooks.started:
-                    hooks.call("started", task)
                 if hub.accounted:
-                    reset_account(self, hub.now)
+                    self.switches = 0
+                    task._began = hub.now
                 try:
                     kwargs = task.kwargs
                     value = task._run(*task.args, **kwargs) if kwargs else task._run(*task.args)
@@ -95,7 +98,7 @@ class Carrier(greenlet):
                     task._on_value(value)
                     value = None
                 kwargs = None
-                if hub.batch and getattr(ready[0], "_state", None) == PENDING:
+                if hub.batch and ready and getattr(ready[0], "_state", None) == PENDING:
                     hub.batch -= 1
                     self.task = task = ready.popleft()
                     self.gr_context = None
@@ -106,22 +109,51 @@ class Carrier(greenlet):
             free.append(self)
             switch()
 
-    @staticmethod
-    def run_links(hub: "Hub") -> bool:
+    def run_links(self, hub: "Hub") -> bool:
         """Run the link callbacks that wait; False when this carrier was told to end."""
-        calls = hub.link_calls
-        while calls:
-            callback, source = calls.popleft()
+        sources = hub.link_calls
+        while sources:
+            source = sources[0]
+            callback = source._next_spawned_link()
+            if callback is None:
+                sources.popleft()
+                continue
+            self.link_call = callback, source
+            self.tree_locals = {}
+            self.gr_context = None
             try:
                 callback(source)
-            except BaseException:
-                exc_info = sys.exc_info()
-                hub.handle_error((callback, source), *exc_info)
-                if isinstance(exc_info[1], GreenletExit):
+            except BaseException as error:
+                hub.handle_error((callback, source), type(error), error, strip(error))
+                if isinstance(error, GreenletExit):
                     return False
-                del exc_info
-            callback = source = None
+            finally:
+                self.link_call = None
         return True
+
+
+def job_of(raw: Any) -> Any:
+    """Return what a raw greenlet works on, to be compared by `is` later; None for all but a busy carrier."""
+    if raw.__class__ is not Carrier:
+        return None
+    return raw.task if raw.task is not None else raw.link_call
+
+
+def is_idle(raw: Any) -> bool:
+    """Return True for a carrier that has no job: nobody can mean it."""
+    return raw.__class__ is Carrier and raw.task is None and raw.link_call is None
+
+
+def strip(error: BaseException) -> Any:
+    """Take the carrier's own frame off an error's traceback, as that frame goes on to serve others; return the rest."""
+    tb = error.__traceback__
+    if tb is not None and tb.tb_frame.f_code in _OWN_CODE:
+        tb = tb.tb_next
+        error.__traceback__ = tb
+    return tb
+
+
+_OWN_CODE = (Carrier.run.__code__, Carrier.run_links.__code__)
 
 
 def borrow(hub: "Hub", task: Any) -> Carrier:
@@ -134,24 +166,3 @@ def borrow(hub: "Hub", task: Any) -> Carrier:
         carrier = Carrier(hub)
     carrier.task = task
     return carrier
-
-
-def reset_account(raw: Any, now: float) -> None:
-    """Set the run-time account of a raw greenlet to zero; `now` is the hub's clock (0.0: not accounted)."""
-    raw.run_time = raw.ready_time = raw.wait_time = raw.longest_run = 0.0
-    raw.switches = 0
-    raw.ready_at = raw.parked_at = now
-
-
-def close_account(raw: Any, task: Any, hub: "Hub") -> None:
-    """Give a task that ends its account: (run, ready, wait, switches, longest) in seconds, the last slice included."""
-    now = monotonic()
-    last = now - hub.now
-    hub.now = now
-    task._account = (
-        raw.run_time + last,
-        raw.ready_time,
-        raw.wait_time,
-        raw.switches + 1,
-        last if last > raw.longest_run else raw.longest_run,
-    )

@@ -16,11 +16,17 @@ Deliberate differences from gevent:
 """
 
 import weakref
-from collections.abc import Callable
+from _thread import get_ident
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import greenlet as _greenlet
-from greenscope.runtime.carriers import PENDING, RUNNING, Carrier, borrow
+
+from greenscope.runtime.accounting import Account, first_slice
+from greenscope.runtime.carriers import PENDING, RUNNING, Carrier, borrow, strip
+from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.hub import Hub, get_hub
 from greenscope.runtime.instruments import hooks
@@ -37,6 +43,12 @@ _raw_current = _greenlet.getcurrent
 _weakref = weakref.ref
 _hooks = hooks
 _GreenletT = TypeVar("_GreenletT", bound="Greenlet")
+#: links in order; a long line becomes a deque once it is served
+Line = list[Callable[[Any], Any]] | deque[Callable[[Any], Any]]
+#: a line this short is served fastest from a list
+SHORT_LINE = 16
+#: links that wait for a carrier instead of being called in the hub
+_SPAWNED = (SpawnedLink, SuccessSpawnedLink, FailureSpawnedLink)
 #: callables that see every Greenlet when it is started (add_spawn_callback)
 _spawn_callbacks: tuple[Callable[[Any], Any], ...] = ()
 
@@ -45,7 +57,8 @@ def getcurrent() -> Any:
     """Return the Greenlet that runs, or the raw greenlet where no Greenlet does. Does not block."""
     raw = _raw_current()
     if raw.__class__ is Carrier:
-        return raw.task or raw  # type: ignore[attr-defined]
+        task = raw.task  # type: ignore[attr-defined]
+        return raw if task is None else task
     return raw
 
 
@@ -58,15 +71,19 @@ class Greenlet:
 
     value: Any = None
     args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any]
+    kwargs: Mapping[str, Any] = MappingProxyType({})
+    _tree_locals: dict[str, Any] | None = None
     _state = NEW
     _name: str | None = None
     _carrier: Carrier | None = None
     _exc_info: tuple[Any, Any, Any] | None = None
-    _links: list[Callable[[Any], Any]] | None = None
+    _links: Line | None = None
+    _spawned_links: Line | None = None
     _timer: Timer | None = None
     _formatted: str | None = None
-    _account: tuple[float, float, float, int, float] | None = None
+    #: set while somebody watches: when it began, and at its end where its time went
+    _began = 0.0
+    _account: Account | None = None
     waits_as = "join"
 
     def __init__(self, run: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> None:
@@ -74,19 +91,26 @@ class Greenlet:
             self._run = run  # type: ignore[method-assign]
         if not callable(self._run):
             raise TypeError("The run argument or self._run must be callable")
-        self.args = args
-        self.kwargs = kwargs
+        if args:
+            self.args = args
+        if kwargs:
+            self.kwargs = kwargs
         spawner: Any = _raw_current()
         try:
             self.hub: Hub = spawner.hub
-            spawner = spawner.task or spawner
-            shared = spawner.spawn_tree_locals
-            self.spawn_tree_locals = {} if shared is None else shared
+            task = spawner.task
         except AttributeError:
-            self.hub = current_hub(_raw_current())
-            spawner = getcurrent()
-            self.spawn_tree_locals = inherited_locals(spawner)
-        self.spawning_greenlet = _weakref(spawner)
+            self.hub = current_hub(spawner)
+            task = spawner.task
+        if task is not None:
+            shared = task._tree_locals
+            self._tree_locals = task.spawn_tree_locals if shared is None else shared
+            self.spawning_greenlet = _weakref(task)
+        else:
+            shared = spawner.tree_locals
+            if shared is not None:
+                self._tree_locals = shared
+            self.spawning_greenlet = _weakref(spawner)
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         """Do the work; for subclasses to override."""
@@ -98,8 +122,11 @@ class Greenlet:
         """Schedule it for the hub's next turn; a no-op when it was started or killed before. Does not block."""
         if self._state == NEW:
             self._state = PENDING
-            if _hooks.spawned:
-                _hooks.call("spawned", self)
+            for hook in _hooks.spawned:
+                try:
+                    hook(self)
+                except BaseException:
+                    _hooks.fail("spawned", hook)
             if _spawn_callbacks:
                 _call_spawn_callbacks(self)
             hub = self.hub
@@ -151,10 +178,8 @@ class Greenlet:
         if self._state == PENDING:
             carrier = borrow(hub, self)
             carrier.switch()
-            if hub.accounted:
-                carrier.parked_at = end = hub.monotonic()
-                carrier.run_time = carrier.longest_run = end - hub.now
-                carrier.switches = 1
+            if hub.accounted and carrier.task is not None:
+                first_slice(carrier, hub)
 
     # -- ending
 
@@ -163,7 +188,7 @@ class Greenlet:
         self._state = VALUE
         self._carrier = None
         self._free()
-        if self._links:
+        if self._links or every.listening:
             self.hub.finished.append(self)
 
     def _free(self) -> None:
@@ -174,21 +199,19 @@ class Greenlet:
             pass
         self.args = ()
         if self.kwargs:
-            self.kwargs = {}
+            self.kwargs = Greenlet.kwargs
 
     def _on_error(self, error: BaseException) -> None:
         if isinstance(error, GreenletExit):
+            error.__traceback__ = None  # it would keep the killed one's frames, and them alone, alive
             self._on_value(error)
             return
-        tb = error.__traceback__
-        if tb is not None and tb.tb_next is not None and tb.tb_frame.f_code is Carrier.run.__code__:
-            tb = tb.tb_next
-            error.__traceback__ = tb
+        tb = strip(error)
         self._exc_info = (type(error), error, tb)
         self._state = ERROR
         self._carrier = None
         hub = self.hub
-        if self._links:
+        if self._links or every.listening:
             hub.finished.append(self)
         try:
             self._report_error(error, tb)
@@ -221,14 +244,36 @@ class Greenlet:
             self.hub.poller.wake()
 
     def _notify_links(self) -> None:
-        """Call the links, in order; called by the hub."""
+        """Call the links, in order, and put the spawned ones in line; called by the hub."""
         links = self._links
+        if links and len(links) > SHORT_LINE:
+            links = self._links = deque(links)
         while links:
-            link = links.pop(0)
+            link = pop_first(links)
+            if link.__class__ in _SPAWNED:
+                if self._spawned_links is None:
+                    self._spawned_links = [link]
+                    self.hub.link_calls.append(self)
+                else:
+                    self._spawned_links.append(link)
+                continue
             try:
                 link(self)
             except BaseException as error:
                 self.hub.handle_error((link, self), type(error), error, error.__traceback__)
+
+    def _next_spawned_link(self) -> Callable[[Any], Any] | None:
+        """Take the next callback that a carrier has to call, None when there are no more; called by carriers."""
+        links = self._spawned_links
+        if links and len(links) > SHORT_LINE and links.__class__ is list:
+            links = self._spawned_links = deque(links)
+        while links:
+            link: Any = pop_first(links)
+            if link.concerns(self):
+                callback: Callable[[Any], Any] = link.callback
+                return callback
+        self._spawned_links = None
+        return None
 
     # -- state
 
@@ -261,6 +306,14 @@ class Greenlet:
     def exc_info(self) -> tuple[Any, Any, Any] | None:
         """The (type, value, traceback) with which it failed, None before and without."""
         return self._exc_info
+
+    @property
+    def spawn_tree_locals(self) -> dict[str, Any]:
+        """A dict that it shares with whoever spawned it and with all that it spawns; main's children are roots."""
+        shared = self._tree_locals
+        if shared is None:
+            shared = self._tree_locals = {}
+        return shared
 
     @property
     def loop(self) -> Any:
@@ -325,6 +378,11 @@ class Greenlet:
         """
         if self._state >= VALUE:
             return
+        if self.hub.thread_ident != get_ident():  # its own thread has to look whether it has begun
+            self.hub.run_callback(self.kill, exception, False)
+            if block:
+                self.join(timeout)
+            return
         if hooks.kill_requested:
             hooks.call("kill_requested", self)
         if self._end_unstarted(exception):
@@ -336,11 +394,20 @@ class Greenlet:
     # -- waiting
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until it has ended, or `timeout` seconds. Blocks."""
+        """Wait until it has ended, or `timeout` seconds. Blocks.
+
+        Raises only the exception that a Timeout given as `timeout` was made with.
+        """
         if self._state < VALUE:
             seconds, given = limit(timeout)
-            if not self._wait(seconds) and given is not None:
-                raise given
+            try:
+                if self._wait(seconds) or given is None or given.throws is given:
+                    return
+            except Timeout as error:
+                if error is not given:
+                    raise
+                return
+            raise given.throws
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Return its value, or raise its exception, once it has ended. Blocks.
@@ -352,7 +419,7 @@ class Greenlet:
                 raise Timeout()
             seconds, given = limit(timeout)
             if not self._wait(seconds):
-                raise given if given is not None else Timeout(seconds)
+                raise given.throws if given is not None else Timeout(seconds)
         if self._state == VALUE:
             return self.value
         return self._raise_exception()
@@ -360,16 +427,23 @@ class Greenlet:
     def _wait(self, seconds: float | None) -> bool:
         """Park until it has ended; False when `seconds` passed before."""
         raw = _raw_current()
-        current_hub(raw)
-        wake = Wake(raw, self.hub)
+        hub = current_hub(raw)
+        wake = Wake(raw)
         self.rawlink(wake)
+        foreign = hub is not self.hub
+        if foreign:
+            hub.hold()
         try:
             while self._state < VALUE:
                 if not park_until(self, seconds) and self._state < VALUE:
                     return False
             return True
         finally:
-            self.unlink(wake)
+            if wake.raw is not None:
+                wake.raw = None
+                self.unlink(wake)
+            if foreign:
+                hub.release()
 
     def _raise_exception(self) -> Any:
         exc_info = self._exc_info
@@ -380,7 +454,7 @@ class Greenlet:
 
     def has_links(self) -> int:
         """Return how many links wait for its end."""
-        return len(self._links) if self._links else 0
+        return len(self._links or ()) + len(self._spawned_links or ())
 
     def rawlink(self, callback: Callable[[Any], Any]) -> None:
         """Call `callback(self)` in the hub when it has ended, also when it has already. It must not block or raise."""
@@ -392,8 +466,7 @@ class Greenlet:
         else:
             links.append(callback)
         if self._state >= VALUE:
-            self.hub.finished.append(self)
-            self._wake_for_links()
+            self.hub.run_callback(self._notify_links)
 
     def link(self, callback: Callable[[Any], Any], SpawnedLink: Any = SpawnedLink) -> None:
         """Call `callback(self)` in a greenlet of its own when it has ended, also when it has already."""
@@ -409,15 +482,19 @@ class Greenlet:
 
     def unlink(self, callback: Callable[[Any], Any]) -> None:
         """Remove a callback of any kind of link; a no-op when it is not there."""
-        try:
-            self._links.remove(callback)  # type: ignore[union-attr]
-        except (ValueError, AttributeError):
-            pass
+        for links in (self._links, self._spawned_links):
+            if links:
+                try:
+                    links.remove(callback)
+                    return
+                except ValueError:
+                    pass
 
     def unlink_all(self) -> None:
         """Remove all links."""
-        if self._links:
-            self._links.clear()
+        for links in (self._links, self._spawned_links):
+            if links:
+                links.clear()
 
     # -- the rest
 
@@ -455,35 +532,37 @@ class Greenlet:
         return self._formatted
 
 
+def pop_first(line: Line) -> Any:
+    """Take the first link of a line."""
+    return line.popleft() if line.__class__ is deque else line.pop(0)  # type: ignore[union-attr, call-arg]
+
+
 class Wake:
-    """A raw link that resumes a parked greenlet, in whatever thread it is."""
+    """A raw link that resumes the greenlet that joins, in whatever thread it is; `raw` is None when it has gone on."""
 
-    __slots__ = ("foreign", "raw")
+    __slots__ = ("raw",)
 
-    def __init__(self, raw: Any, hub: Hub) -> None:
+    def __init__(self, raw: Any) -> None:
         self.raw = raw
-        self.foreign: Hub | None = None if raw.hub is hub else raw.hub
 
     def __call__(self, source: Any) -> None:
         raw = self.raw
-        if self.foreign is not None:
-            self.foreign.run_callback(_resume_if_parked, raw)
-        elif raw.waiting_on is not None:
+        if raw is None:
+            return
+        hub = raw.hub
+        if hub is not source.hub and hub.thread_ident != get_ident():
+            hub.run_callback(self, source)
+            return
+        self.raw = None
+        if raw.waiting_on is not None:
             resume(raw)
 
 
-def _resume_if_parked(raw: Any) -> None:
-    if raw.waiting_on is not None:
-        resume(raw)
-
-
-def inherited_locals(spawner: Any) -> dict[str, Any]:
-    """Return the tree locals that a child shares with its spawner; the main greenlet's children are roots."""
-    found: dict[str, Any] | None = getattr(spawner, "spawn_tree_locals", None)
-    if found is None:
-        found = {}
-        spawner.spawn_tree_locals = None if spawner.parent is None else found
-    return found
+def tree_locals_of(raw: Any) -> dict[str, Any] | None:
+    """Return what the children of a raw greenlet share; None for a main greenlet, whose children are roots."""
+    current_hub(raw)
+    shared: dict[str, Any] | None = raw.tree_locals
+    return shared
 
 
 def _call_spawn_callbacks(greenlet_: Greenlet) -> None:
@@ -503,11 +582,14 @@ def spawn_raw(function: Callable[..., Any], *args: Any, **kwargs: Any) -> _green
         from functools import partial
 
         function = partial(function, **kwargs)
-    raw = _greenlet.greenlet(function, hub)
+    raw: Any = _greenlet.greenlet(function, hub)
     spawner = getcurrent()
-    raw.spawn_tree_locals = inherited_locals(spawner)  # type: ignore[attr-defined]
-    raw.spawning_greenlet = _weakref(spawner)  # type: ignore[attr-defined]
-    if _hooks.spawned:
-        _hooks.call("spawned", raw)
+    shared = spawner.spawn_tree_locals if isinstance(spawner, Greenlet) else tree_locals_of(spawner)
+    raw.hub = hub
+    raw.waiting_on = raw.task = None
+    raw.tree_locals = raw.spawn_tree_locals = {} if shared is None else shared
+    raw.spawning_greenlet = _weakref(spawner)
+    if _hooks.spawned_raw:
+        _hooks.call("spawned_raw", raw)
     hub.run_callback(raw.switch, *args)
     return raw

@@ -35,9 +35,11 @@ from time import monotonic
 from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
-from greenscope.runtime.carriers import Carrier, borrow, reset_account
+from greenscope.runtime.accounting import open_accounts
+from greenscope.runtime.carriers import Carrier, borrow
 from greenscope.runtime.exceptions import HubDestroyed, LoopExit
 from greenscope.runtime.idents import Idents
+from greenscope.runtime.every import every
 from greenscope.runtime.instruments import hooks
 from greenscope.runtime.poller import Poller
 from greenscope.runtime.timers import Timer, Timers
@@ -159,6 +161,7 @@ class Hub(greenlet):
 
     name = ""
     waiting_on = None
+    task = None
 
     def __init__(self) -> None:
         main = getcurrent()
@@ -166,6 +169,8 @@ class Hub(greenlet):
             main = main.parent
         greenlet.__init__(self, None, main)
         self.hub = self
+        self.tree_locals: dict[str, Any] = {}
+        self.spawn_tree_locals = self.tree_locals
         self.thread_ident = threading.get_ident()
         self.loop = Loop(self)
         self.ready: deque[Any] = deque()
@@ -260,27 +265,22 @@ class Hub(greenlet):
                     raise
 
     def _run_batch_accounted(self) -> None:
-        """Do the same, and note for each raw greenlet how long it ran, stood ready and waited."""
+        """Do the same, and keep account of each raw greenlet's time (see `accounting`)."""
         ready = self.ready
         popleft = ready.popleft
         clock = monotonic
+        if not self.now:
+            open_accounts(self)
         begin = clock()
         self.batch = len(ready)
         self.switches += self.batch
         while self.batch:
             self.batch -= 1
-            entry = popleft()
+            self.current = entry = popleft()
             self.now = begin
-            self.current = entry
             try:
                 if entry.__class__ is Carrier or isinstance(entry, greenlet):
-                    try:
-                        ready_at = entry.ready_at
-                        if ready_at and entry.parked_at:  # else it was not accounted then
-                            entry.wait_time += ready_at - entry.parked_at
-                            entry.ready_time += begin - ready_at
-                    except AttributeError:
-                        reset_account(entry, begin)
+                    entry.ready_time += begin - entry.ready_at
                     entry.switch()
                     end = clock()
                     spent = end - begin
@@ -297,6 +297,7 @@ class Hub(greenlet):
                 if self._ends_hub(entry):
                     raise
         self.current = None
+        self.now = begin
 
     def _ends_hub(self, entry: Any) -> bool:
         """Handle an error that came out of a ready entry; True for the end of the hub itself."""
@@ -347,10 +348,13 @@ class Hub(greenlet):
                     raise
 
     def _notify(self) -> None:
-        """Call the links of the greenlets that ended in this batch."""
+        """Call the links of the greenlets that ended in this batch: those of every greenlet, then its own."""
         finished, self.finished = self.finished, []
         for greenlet_ in finished:
-            greenlet_._notify_links()
+            if every.listening:
+                every.notify(greenlet_)
+            if greenlet_._links:
+                greenlet_._notify_links()
 
     def _run_links(self) -> None:
         """Run the callbacks of link(): each may block, so they run in carriers, one as long as none blocks."""

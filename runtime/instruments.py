@@ -5,7 +5,8 @@ asks one tuple per hook (`hooks.spawned`, ...) and an empty tuple costs a truth 
 so a program that is not observed pays some 10 ns per greenlet. A hook that raises is
 removed and reported on stderr once; its fault never reaches the program.
 
-The end of a greenlet is no hook: whoever wants to see it links, as any user would.
+The end of a greenlet is no hook: whoever wants to see it links, to one greenlet or to
+`every` one. When it began stands in its `_began` while accounting is on.
 (Idea: trio's instruments.)
 """
 
@@ -15,7 +16,7 @@ from typing import Any
 
 HOOKS = (
     "spawned",
-    "started",
+    "spawned_raw",
     "kill_requested",
     "group_opened",
     "grouped",
@@ -29,10 +30,10 @@ class Instrument:
     """A base class with all hooks, for documentation and type checks; hooks run in the hub's thread."""
 
     def spawned(self, greenlet: Any) -> None:
-        """Called by start(), start_later() and spawn_raw(), in the greenlet that spawns."""
+        """Called by start() and start_later(), in the greenlet that spawns."""
 
-    def started(self, greenlet: Any) -> None:
-        """Called in the hub just before a greenlet's function begins."""
+    def spawned_raw(self, raw: Any) -> None:
+        """Called by spawn_raw(), in the greenlet that spawns."""
 
     def kill_requested(self, greenlet: Any) -> None:
         """Called when kill() is asked of a living greenlet, by whoever asks."""
@@ -61,7 +62,7 @@ class Hooks:
     def __init__(self) -> None:
         self._instruments: tuple[Any, ...] = ()
         self.spawned: tuple[Any, ...] = ()
-        self.started: tuple[Any, ...] = ()
+        self.spawned_raw: tuple[Any, ...] = ()
         self.kill_requested: tuple[Any, ...] = ()
         self.group_opened: tuple[Any, ...] = ()
         self.grouped: tuple[Any, ...] = ()
@@ -91,8 +92,12 @@ class Hooks:
             try:
                 hook(*args)
             except BaseException:
-                setattr(self, name, tuple(h for h in getattr(self, name) if h is not hook))
-                self._report(name, hook)
+                self.fail(name, hook)
+
+    def fail(self, name: str, hook: Any) -> None:
+        """Remove a callback that has just raised, and report its exception on stderr."""
+        setattr(self, name, tuple(h for h in getattr(self, name) if h is not hook))
+        self._report(name, hook)
 
     @staticmethod
     def _report(name: str, hook: Any) -> None:

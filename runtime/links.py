@@ -3,11 +3,14 @@
 A raw link is called in the hub and must not block. A spawned link may block, so it is
 put in line for a carrier: one carrier serves the whole line of a turn as long as no
 callback blocks, and the next one goes on when one does. So a link costs a call, not a
-greenlet, and a callback that fails or hangs stops no other.
+greenlet, and a callback that fails or hangs stops no other. Until its turn comes it
+stays with its source, where unlink() finds it.
 """
 
 from collections.abc import Callable
 from typing import Any
+
+from greenlet import greenlet
 
 from greenscope.runtime.hub import get_hub
 
@@ -25,7 +28,13 @@ class SpawnedLink:
         self.callback = callback
 
     def __call__(self, source: Any) -> None:
-        get_hub().link_calls.append((self.callback, source))
+        """Call it for something that keeps no line of spawned links; in the hub."""
+        if self.concerns(source):
+            greenlet(self.callback, get_hub()).switch(source)
+
+    def concerns(self, source: Any) -> bool:
+        """Return True when the callback is to be called for how the source ended."""
+        return True
 
     def __eq__(self, other: object) -> bool:
         return bool(self.callback == getattr(other, "callback", other))
@@ -45,9 +54,9 @@ class SuccessSpawnedLink(SpawnedLink):
 
     __slots__ = ()
 
-    def __call__(self, source: Any) -> None:
-        if source.successful():
-            get_hub().link_calls.append((self.callback, source))
+    def concerns(self, source: Any) -> bool:
+        """Return True when the source succeeded."""
+        return bool(source.successful())
 
 
 class FailureSpawnedLink(SpawnedLink):
@@ -55,6 +64,6 @@ class FailureSpawnedLink(SpawnedLink):
 
     __slots__ = ()
 
-    def __call__(self, source: Any) -> None:
-        if not source.successful():
-            get_hub().link_calls.append((self.callback, source))
+    def concerns(self, source: Any) -> bool:
+        """Return True when the source failed."""
+        return not source.successful()

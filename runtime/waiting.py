@@ -19,10 +19,14 @@ was granted, was timed out, or both; a grant that an exception makes useless is 
 on by the waitable.
 """
 
-from typing import Any
+from _thread import get_ident
+from typing import Any, NoReturn
 
 from greenlet import getcurrent
-from greenscope.runtime.exceptions import BlockingSwitchOutError, InvalidSwitchError
+
+from greenscope.runtime.accounting import open_account
+from greenscope.runtime.carriers import is_idle, job_of
+from greenscope.runtime.exceptions import BlockingSwitchOutError, ConcurrentObjectUseError, InvalidSwitchError
 from greenscope.runtime.hub import Hub, get_hub
 from greenscope.runtime.timers import Timer
 
@@ -70,6 +74,10 @@ def current_hub(raw: Any) -> Hub:
         if not isinstance(raw, Hub):
             raw.waiting_on = None
             raw.task = None
+            raw.tree_locals = None
+            if raw.parent is not None:
+                raw.tree_locals = raw.spawn_tree_locals = {}
+            open_account(raw, hub.now)
     return hub
 
 
@@ -134,13 +142,16 @@ def _resume_parked(raw: Any) -> None:
 
 
 def interrupt(raw: Any, error: Any) -> None:
-    """Make `error` (instance, type, or exc_info triple) raise where a greenlet of this thread stands. Does not block.
+    """Make `error` (instance, type, or exc_info triple) raise where a greenlet stands. Does not block.
 
-    Errors for a greenlet that is ready already are raised by that park(), or by the ones that follow.
+    Errors for a greenlet that is ready already are raised by that park(), or by the ones that follow. One of another
+    thread's hub is left to that hub.
     """
     waiting_on = getattr(raw, "waiting_on", None)
-    if waiting_on is None:
-        current_hub(getcurrent()).run_callback(_throw, raw, error)
+    if waiting_on is None or raw.hub.thread_ident != get_ident():
+        if not is_idle(raw):
+            hub: Hub = getattr(raw, "hub", None) or current_hub(getcurrent())
+            hub.run_callback(interrupt_job, raw, job_of(raw), error)
     elif waiting_on is READY:
         raw.waiting_on = Thrown(error)
     elif waiting_on.__class__ is Thrown:
@@ -152,16 +163,32 @@ def interrupt(raw: Any, error: Any) -> None:
         hub.ready.append(raw)
 
 
+def interrupt_job(raw: Any, job: Any, error: Any) -> None:
+    """Interrupt a greenlet unless the job that was meant has ended since; in its hub.
+
+    One that stands still by hand is thrown into at once.
+    """
+    if job_of(raw) is not job:
+        return
+    if getattr(raw, "waiting_on", None) is not None:
+        interrupt(raw, error)
+    elif not raw.dead:
+        raw.throw(*throw_args(error))
+
+
 def throw_args(error: Any) -> tuple[Any, ...]:
     """Return an error in the form that greenlet.throw() takes."""
     return error if isinstance(error, tuple) and len(error) == 3 else (error,)
 
 
-def _throw(raw: Any, error: Any) -> None:
-    if getattr(raw, "waiting_on", None) is not None:
-        interrupt(raw, error)
-    elif not raw.dead:
-        raw.throw(*throw_args(error))
+class _Vacancy:
+    """The place in the ready queue of one that left it; the hub has counted it, so it stays."""
+
+    def _turn(self, hub: Hub) -> None:
+        pass
+
+
+_VACANCY = _Vacancy()
 
 
 def _unpark(raw: Any, hub: Hub) -> None:
@@ -169,29 +196,41 @@ def _unpark(raw: Any, hub: Hub) -> None:
     waiting_on, raw.waiting_on = raw.waiting_on, None
     if waiting_on is READY or waiting_on.__class__ is Thrown:
         try:
-            hub.ready.remove(raw)
+            hub.ready[hub.ready.index(raw)] = _VACANCY  # other threads append only: the index stays true
         except ValueError:
             pass
         if waiting_on is not READY:
-            for error in waiting_on.errors:
-                hub.run_callback(_throw, raw, error)
+            _interrupt_again(raw, hub, waiting_on.errors)
+
+
+def _interrupt_again(raw: Any, hub: Hub, errors: list[Any]) -> None:
+    for error in errors:
+        hub.run_callback(interrupt_job, raw, job_of(raw), error)
 
 
 def _wake_oddly(raw: Any, hub: Hub) -> None:
     waiting_on, raw.waiting_on = raw.waiting_on, None
     if waiting_on.__class__ is not Thrown:
         raise InvalidSwitchError(f"Invalid switch into a greenlet that waits for {waiting_on!r}")
-    errors = waiting_on.errors
-    for error in errors[1:]:
-        hub.run_callback(_throw, raw, error)
-    error = errors[0]
-    if isinstance(error, tuple):
-        type_, value, tb = error
-        if value is None:
-            value = type_()
-        elif not isinstance(value, BaseException):
-            value = type_(value)
-        raise value.with_traceback(tb)
+    error, *more = waiting_on.errors
+    _interrupt_again(raw, hub, more)
+    raise_error(error)
+
+
+def raise_error(error: Any) -> NoReturn:
+    """Raise an instance, a type or an exc_info triple, as greenlet.throw() would.
+
+    An instance begins a new traceback: it may have been raised in many greenlets before.
+    """
+    tb = None
+    if isinstance(error, tuple) and len(error) == 3:
+        type_, error, tb = error
+        if error is None:
+            error = type_
+        elif not isinstance(error, BaseException):
+            error = type_(error)
+    if isinstance(error, BaseException):
+        error = error.with_traceback(tb)
     raise error
 
 
@@ -308,8 +347,6 @@ class Waiter:
         """Return the value, or raise the error, once it is there. Blocks."""
         if not self._filled:
             if self._raw is not None:
-                from greenscope.runtime.exceptions import ConcurrentObjectUseError
-
                 raise ConcurrentObjectUseError(f"This Waiter is already used by {self._raw!r}")
             self._raw = getcurrent()
             try:
@@ -319,9 +356,7 @@ class Waiter:
         if self._error is None:
             return self.value
         error = self._error
-        if len(error) == 1:
-            raise error[0]
-        raise error[1].with_traceback(error[2] if len(error) > 2 else None)
+        raise_error(error[0] if len(error) == 1 else (*error, None)[:3])
 
     def __call__(self, source: Any) -> None:
         """Be a link: bring the value or the error of what ended."""

@@ -90,7 +90,7 @@ def function_of(function: Any) -> tuple[str, str, int]:
         function = inner
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType):
-        code = getattr(getattr(type(function), "__call__", None), "__code__", None)
+        code = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004 - its code is wanted
     name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
     if not isinstance(name, str):
         name = type(function).__qualname__

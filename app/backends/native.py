@@ -1,0 +1,404 @@
+"""The probe of the native runtime: what happened, told by its hooks and its links.
+
+    hub's thread                                   dashboard's thread
+    start() -> id, spawn site ----------------+
+    every.link_value -> succeeded ------------+--> [bounded deque of small tuples] --> drain(): records
+    every.link_exception -> failed, killed ---+
+    Group.add/discard -> grouped, ungrouped --+
+
+Per event the program pays for one tuple and one append; names, places and texts are
+made in drain(), once per tick, in the dashboard's thread. `started` costs nothing at
+all: the runtime notes when a greenlet began, and drain() tells it. A full buffer drops
+events and counts them by kind; what is alive is always known from the registry, which
+holds on to a greenlet until it ends, as its own frame does.
+
+What is so now is read in `native_view`, what is asked is carried out in
+`native_control`.
+
+A greenlet that was killed ended, in gevent's terms, successfully with a GreenletExit
+as its value: it comes by link_value and is told as `killed`.
+"""
+
+import itertools
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from time import monotonic
+from typing import Any
+
+from greenscope.app.backends.frames import function_of, safe_text, site_at, traceback_sites
+from greenscope.app.backends.native_control import NativeControl
+from greenscope.app.backends.native_hooks import hidden, make_hooks, measure_hooks
+from greenscope.app.backends.native_view import NativeView
+from greenscope.app.model import (
+    ControlResult,
+    Drained,
+    Event,
+    ExceptionRecord,
+    GreenletRecord,
+    GreenletSample,
+    GroupSample,
+    HubSample,
+    Stack,
+)
+from greenscope.app.probe import Capability
+from greenscope.runtime.accounting import Account
+from greenscope.runtime.every import every
+from greenscope.runtime.greenlet import Greenlet
+from greenscope.runtime.hub import Hub, hubs
+from greenscope.runtime.instruments import hooks
+from greenscope.runtime.pool import groups
+
+#: events kept between two drains
+BUFFER_LIMIT = 200_000
+#: greenlets that are asked per drain whether they have begun
+BEGUN_PER_TICK = 20_000
+#: seconds between two measurements of what watching costs
+MEASURE_EVERY = 10.0
+
+CAPABILITIES: frozenset[Capability] = frozenset(
+    {"events", "groups", "stacks", "waiting_on", "owners", "accounting", "spawn_site", "kill", "resize", "spawn"}
+)
+
+
+class NativeProbe:
+    """Watch all hubs of this process that belong to `greenscope.runtime`."""
+
+    backend = "native"
+    capabilities = CAPABILITIES
+
+    def __init__(self, *, accounting: bool = True, buffer_limit: int = BUFFER_LIMIT) -> None:
+        self.accounting = accounting
+        self.buffer_limit = buffer_limit
+        self.buffer: deque[tuple[Any, ...]] = deque()
+        self.dropped: dict[str, int] = {}
+        #: what broke in the observer itself, for the health page
+        self.faults: list[str] = []
+        #: everything that has not ended, by id
+        self.alive: dict[int, Any] = {}
+        #: what was spawned and is not known to have begun
+        self._unbegun: dict[int, Any] = {}
+        self.known: dict[int, GreenletRecord] = {}
+        self.killing: dict[int, float] = {}
+        self._groups: dict[int, weakref.ref[Any]] = {}
+        self.hooks = make_hooks(self.alive, self.buffer, buffer_limit, self.killing, self._drop)
+        self.spawned = self.hooks.on_spawned
+        self._group_ids = itertools.count(1)
+        self._attached = False
+        self._raws: dict[int, Any] = {}
+        self._hook_cost = 0.0
+        self._measured_at = 0.0
+        self._drained = 0
+        self._attached_at = monotonic()
+        self.view = NativeView(self)
+        self.control = NativeControl(self)
+
+    def missing(self, capability: Capability) -> str:
+        """Tell in one sentence why a capability is absent; the native runtime has all but what was turned off."""
+        if capability == "accounting" and not self.accounting:
+            return "Run-time accounting is turned off (accounting=False)."
+        return ""
+
+    # -- attaching
+
+    def attach(self) -> None:
+        """Begin to watch, and find what is already alive. Idempotent; does not block."""
+        if self._attached:
+            return
+        self._attached = True
+        self._attached_at = monotonic()
+        if self.accounting:
+            for hub in list(hubs):
+                hub.accounted = True
+        for group in list(groups):
+            self._adopt_group(group)
+        every.link_value(self.hooks.on_succeeded)
+        every.link_exception(self.hooks.on_failed)
+        hooks.add(self)
+        for hub in list(hubs):
+            self._discover(hub)
+        for group in list(groups):
+            for member in list(group.greenlets):
+                self.grouped(group, member)
+
+    def close(self) -> None:
+        """Remove every hook. Idempotent."""
+        if not self._attached:
+            return
+        self._attached = False
+        hooks.remove(self)
+        for hub in list(hubs):
+            hub.accounted = False
+            hub.now = 0.0
+        every.unlink(self.hooks.on_succeeded)
+        every.unlink(self.hooks.on_failed)
+        self.buffer.clear()
+        self.alive.clear()
+
+    def _discover(self, hub: Hub) -> None:
+        """Register what lives in a hub: its main greenlet, what runs or is parked, what is about to begin."""
+        if hub.parent is not None:
+            self._adopt(hub.parent)
+        for carrier_ref in list(hub.carriers):
+            carrier = carrier_ref()
+            if carrier is not None and carrier.task is not None:
+                self._adopt(carrier.task)
+        for entry in list(hub.ready):
+            if isinstance(entry, Greenlet):
+                self._adopt(entry)
+        for _, _, timer in list(hub.timers.heap):
+            for arg in timer.args:
+                if isinstance(arg, Greenlet):
+                    self._adopt(arg)
+
+    def _adopt(self, greenlet: Any) -> None:
+        if self.id_of(greenlet) is None:
+            self.hooks.on_adopted(greenlet)
+
+    # -- hooks: in the hub's thread; those that run for every greenlet are in native_hooks
+
+    def spawned_raw(self, raw: Any) -> None:
+        """Register a raw greenlet that was started."""
+        self.hooks.on_adopted(raw)
+
+    def kill_requested(self, greenlet: Any) -> None:
+        """Note that somebody asked for its death."""
+        id = self.id_of(greenlet)
+        if id is not None:
+            self.killing[id] = monotonic()
+            self._append("kill_requested", id)
+
+    def group_opened(self, group: Any) -> None:
+        """Register a Group or Pool."""
+        self._adopt_group(group)
+
+    def grouped(self, group: Any, greenlet: Any) -> None:
+        """Note that a greenlet joined a group."""
+        self._append("grouped", self.id_of(greenlet), self._adopt_group(group))
+
+    def ungrouped(self, group: Any, greenlet: Any) -> None:
+        """Note that a greenlet left a group."""
+        self._append("ungrouped", getattr(greenlet, "watch_id", None), self._adopt_group(group))
+
+    def hub_opened(self, hub: Any) -> None:
+        """Keep account of a thread's new hub, too."""
+        hub.accounted = self.accounting
+        self._adopt(hub.parent)
+
+    def _adopt_group(self, group: Any) -> int:
+        id: int | None = getattr(group, "watch_id", None)
+        if id is None or self._groups.get(id, _no_ref)() is not group:
+            id = group.watch_id = next(self._group_ids)
+            self._groups[id] = weakref.ref(group)
+            self._append("group_opened", None, id)
+        return id
+
+    def id_of(self, greenlet: Any) -> int | None:
+        """Return the id of a greenlet that is registered here, None for any other."""
+        id: int | None = getattr(greenlet, "watch_id", None)
+        return id if id is not None and self.alive.get(id) is greenlet else None
+
+    def _append(self, kind: str, id: int | None, group: int | None = None) -> None:
+        if len(self.buffer) < self.buffer_limit:
+            self.buffer.append((kind, monotonic(), id, group))
+        else:
+            self._drop(kind)
+
+    def _drop(self, kind: str) -> None:
+        self.dropped[kind] = self.dropped.get(kind, 0) + 1
+
+    # -- draining: in the dashboard's thread
+
+    def drain(self) -> Drained:
+        """Make records of what the hooks noted since the last call. Does not block on the program."""
+        self.control.expire()
+        self._reap()
+        buffer = self.buffer
+        events: list[Event] = []
+        for _ in range(len(buffer)):
+            noted = buffer.popleft()
+            try:
+                self._tell(noted, events)
+            except Exception as error:
+                self.faults.append(f"{noted[0]}: {type(error).__name__}: {error}")
+                del self.faults[:-20]
+        self._tell_begun(events)
+        self._drained += len(events)
+        dropped, self.dropped = self.dropped, {}
+        return Drained(tuple(events), dropped)
+
+    def _reap(self) -> None:
+        """Tell the end of raw greenlets, which have no links, and of groups that are gone."""
+        for id, greenlet in list(self._raws.items()):
+            if greenlet.dead:
+                del self._raws[id]
+                if self.alive.pop(id, None) is not None:
+                    kind = "killed" if id in self.killing else "succeeded"
+                    self.buffer.append((kind, monotonic(), id, 0.0, None, None))
+        for id, ref in list(self._groups.items()):
+            if ref() is None:
+                del self._groups[id]
+                self._append("group_closed", None, id)
+
+    def _tell(self, noted: tuple[Any, ...], events: list[Event]) -> None:
+        kind, t, id = noted[:3]
+        if kind == "spawned":
+            record = self._record(t, id, *noted[3:])
+            self.known[id] = record
+            self._unbegun[id] = noted[3]
+            events.append(Event(kind, t, greenlet=id, record=record))
+        elif kind in ("succeeded", "failed", "killed"):
+            began, account, exc_info = noted[3:]
+            self.known.pop(id, None)
+            self.killing.pop(id, None)
+            if self._unbegun.pop(id, None) is not None and began:
+                events.append(Event("started", began, greenlet=id))
+            exception = exception_record(exc_info)
+            events.append(Event(kind, t, greenlet=id, exception=exception, sample=ended(id, kind, account)))
+        else:
+            group = noted[3]
+            opened = next((one for one in self.groups() if one.id == group), None) if kind == "group_opened" else None
+            events.append(Event(kind, t, greenlet=id, group=group, group_record=opened))
+
+    def _tell_begun(self, events: list[Event]) -> None:
+        """Tell which of the living have begun, a bounded number per tick."""
+        unbegun = self._unbegun
+        for id in list(itertools.islice(unbegun, BEGUN_PER_TICK)):
+            greenlet = unbegun.pop(id)
+            if id not in self.alive:
+                continue  # its end tells
+            if getattr(greenlet, "_state", 2) == 2:
+                events.append(Event("started", getattr(greenlet, "_began", 0.0) or monotonic(), greenlet=id))
+            else:
+                unbegun[id] = greenlet  # to the end of the line
+
+    def _record(
+        self, t: float, id: int, greenlet: Any, function: Any, parent: int | None, code: Any, lasti: int
+    ) -> GreenletRecord:
+        name = getattr(greenlet, "_name", None)  # set after the spawn, as most programs do
+        if not isinstance(greenlet, Greenlet):
+            self._raws[id] = greenlet
+            function = getattr(greenlet, "run", None)
+        if function is None and greenlet.parent is None:
+            what, file, line = "<main>", "", 0
+            name = "main" if name is None else name
+        else:
+            what, file, line = function_of(function)
+        hub = getattr(greenlet, "hub", None)
+        return GreenletRecord(
+            id=id,
+            name=safe_text(name) if name is not None else f"{what.rpartition('.')[2]}-{id}",
+            function=what,
+            file=file,
+            line=line,
+            created=t,
+            parent=parent,
+            spawn_site=None if code is None else site_at(code, lasti),
+            thread=thread_name(getattr(hub, "thread_ident", None)),
+            kind="greenlet" if isinstance(greenlet, Greenlet) else "raw",
+        )
+
+    # -- what is so now, what is asked, what it costs
+
+    def live_ids(self) -> Sequence[int]:
+        """Return the ids of all that live, oldest first."""
+        return list(self.alive)
+
+    def records(self, ids: Iterable[int]) -> list[GreenletRecord]:
+        """Return what never changes about these, for whoever missed their `spawned`."""
+        found = []
+        for id in ids:
+            record = self.known.get(id)
+            greenlet = self.alive.get(id)
+            if record is None and greenlet is not None:
+                record = self._record(monotonic(), id, greenlet, getattr(greenlet, "_run", None), None, None, 0)
+            if record is not None:
+                found.append(record)
+        return found
+
+    def sample(self, ids: Iterable[int]) -> list[GreenletSample]:
+        """Look at these greenlets now."""
+        return self.view.sample(ids)
+
+    def count_states(self) -> dict[str, int]:
+        """Count what lives by state."""
+        return self.view.count_states()
+
+    def groups(self) -> list[GroupSample]:
+        """Look at all Groups and Pools now."""
+        return [self.view.group(id, group) for id, ref in list(self._groups.items()) if (group := ref()) is not None]
+
+    def hubs(self) -> list[HubSample]:
+        """Look at every hub now."""
+        return [self.view.hub(hub) for hub in list(hubs) if not hub.dead]
+
+    def stack(self, id: int) -> Stack | None:
+        """Return the frames of a live greenlet."""
+        return self.view.stack(id)
+
+    def waiters_of(self, id: int) -> Sequence[int]:
+        """Return the ids of the greenlets that wait for this one."""
+        return self.view.waiters_of(id)
+
+    def kill(self, id: int, timeout: float) -> "Future[ControlResult]":
+        """Post a kill to the greenlet's hub."""
+        return self.control.kill(id, timeout)
+
+    def kill_group(self, id: int, timeout: float) -> "Future[ControlResult]":
+        """Post a kill of all members of a group."""
+        return self.control.kill_group(id, self._groups.get(id, _no_ref)(), timeout)
+
+    def resize(self, id: int, size: int, timeout: float) -> "Future[ControlResult]":
+        """Post a new size to a Pool."""
+        return self.control.resize(self._groups.get(id, _no_ref)(), size, timeout)
+
+    def spawn(
+        self,
+        function: Callable[..., Any],
+        arguments: dict[str, Any],
+        group: int | None,
+        delay: float | None,
+        timeout: float,
+    ) -> "Future[ControlResult]":
+        """Post a spawn."""
+        target = None if group is None else self._groups.get(group, _no_ref)()
+        return self.control.spawn(function, arguments, group, target, delay, timeout)
+
+    def cost(self) -> dict[str, float]:
+        """Return the mean cost of an event in the hub's thread (ns), and the share of time since attach."""
+        now = monotonic()
+        if now - self._measured_at > MEASURE_EVERY:
+            self._measured_at = now
+            self._hook_cost = measure_hooks()
+        share = self._hook_cost / 2 * self._drained / max(1e-9, now - self._attached_at)
+        return {"hook_ns": self._hook_cost / 2 * 1e9, "share": min(1.0, share)}
+
+
+def _no_ref() -> None:
+    return None
+
+
+def ended(id: int, kind: Any, account: Account | None) -> GreenletSample:
+    """Return the account of a whole life (None where nothing was accounted)."""
+    if account is None:
+        return GreenletSample(id=id, state=kind)
+    run, ready, switches, longest = account if isinstance(account, tuple) else (account, 0.0, 1, account)
+    return GreenletSample(id=id, state=kind, run_time=run, ready_time=ready, switches=switches, longest_run=longest)
+
+
+def exception_record(exc_info: tuple[Any, Any, Any] | None) -> ExceptionRecord | None:
+    """Return how it failed; never raises, whatever the exception's str() does."""
+    if exc_info is None:
+        return None
+    type_, value, tb = exc_info
+    return ExceptionRecord(type_.__qualname__, safe_text(value), traceback_sites(tb, hidden))
+
+
+def thread_name(ident: int | None) -> str:
+    """Return a native thread's name ("" when it is gone)."""
+    for thread in threading.enumerate():
+        if thread.ident == ident:
+            return thread.name
+    return ""

@@ -1,0 +1,193 @@
+"""What the native runtime looks like now, read from the dashboard's thread.
+
+Nothing here asks the program for anything: a greenlet says how it stands in the
+`waiting_on` of its raw greenlet (see `greenscope.runtime.waiting`), and its frames
+can be read while it is parked. Everything may change while it is looked at; what is
+gone by then is left out.
+"""
+
+from collections.abc import Iterable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from greenscope.app.backends.frames import current_frame, place_of, safe_text, walk, with_source
+from greenscope.app.backends.native_hooks import hidden
+from greenscope.app.model import GreenletSample, GroupSample, HubSample, Stack, State, WaitRecord
+from greenscope.runtime.greenlet import Greenlet
+from greenscope.runtime.pool import Pool
+from greenscope.runtime.waiting import READY, Thrown
+
+if TYPE_CHECKING:
+    from greenscope.app.backends.native import NativeProbe
+
+#: a turn of the hub that lasts longer is looked into (seconds)
+BLOCKED_AFTER = 0.05
+
+_STATES: tuple[State, ...] = ("pending", "pending", "running", "succeeded", "failed")
+
+
+class NativeView:
+    """Read access to what a NativeProbe has registered."""
+
+    def __init__(self, probe: "NativeProbe") -> None:
+        self.probe = probe
+
+    def sample(self, ids: Iterable[int]) -> list[GreenletSample]:
+        """Look at these greenlets now; the dead and unknown are left out."""
+        alive = self.probe.alive
+        samples: list[GreenletSample] = []
+        for id in ids:
+            greenlet = alive.get(id)
+            if greenlet is not None:
+                sample = self._sample(id, greenlet)
+                if sample is not None:
+                    samples.append(sample)
+        return samples
+
+    def _sample(self, id: int, greenlet: Any) -> GreenletSample | None:
+        state, raw = state_of(greenlet)
+        if state in ("succeeded", "failed"):
+            return None
+        killing = self.probe.killing.get(id)
+        if raw is None:
+            return GreenletSample(id, state, kill_requested=killing)
+        now = monotonic()
+        frame = frame_of(raw, state)
+        run = getattr(raw, "run_time", None) if self.probe.accounting else None
+        if run is None:
+            return GreenletSample(id, state, place_of(frame, hidden), self._wait(raw, state), kill_requested=killing)
+        ready, longest = raw.ready_time, raw.longest_run
+        if state == "running":
+            slice_ = max(0.0, now - (raw.hub.now or now))
+            run += slice_
+            longest = max(longest, slice_)
+        elif state == "ready" and raw.ready_at:
+            ready += max(0.0, now - raw.ready_at)
+        began = getattr(greenlet, "_began", 0.0)
+        wait = max(0.0, now - began - run - ready) if began else None
+        return GreenletSample(
+            id,
+            state,
+            place_of(frame, hidden),
+            self._wait(raw, state),
+            run,
+            ready,
+            wait,
+            raw.switches,
+            longest,
+            killing,
+        )
+
+    def _wait(self, raw: Any, state: State) -> WaitRecord | None:
+        if state != "waiting":
+            return None
+        waited = getattr(raw, "waiting_on", None)
+        since = getattr(raw, "parked_at", 0.0) or None
+        if waited is None:
+            return WaitRecord("switch", since=since)
+        kind = getattr(waited, "waits_as", None) or type(waited).__name__.lower()
+        target = self.probe.id_of(waited) if isinstance(waited, Greenlet) else None
+        name = getattr(waited, "name", None) if not isinstance(waited, Greenlet) else None
+        owner = getattr(waited, "owner", None)
+        return WaitRecord(
+            kind=safe_text(kind, 40),
+            name=safe_text(name, 80) if isinstance(name, str) else type(waited).__name__,
+            since=since,
+            owner=None if owner is None else self.probe.id_of(owner),
+            target=target,
+        )
+
+    def count_states(self) -> dict[str, int]:
+        """Count what lives by state."""
+        counts = {"pending": 0, "ready": 0, "running": 0, "waiting": 0}
+        for greenlet in list(self.probe.alive.values()):
+            state, _ = state_of(greenlet)
+            if state in counts:
+                counts[state] += 1
+        return counts
+
+    def group(self, id: int, group: Any) -> GroupSample:
+        """Look at one Group or Pool."""
+        members = tuple(member.watch_id for member in list(group.greenlets) if hasattr(member, "watch_id"))
+        name = safe_text(group.name)
+        if not isinstance(group, Pool) or group.size is None:
+            return GroupSample(id, name, "group", len(members), members=members)
+        return GroupSample(
+            id,
+            name,
+            "pool",
+            len(members),
+            size=group.size,
+            free=max(0, group.size - len(members)),
+            waiters=group.waiting_count(),
+            members=members,
+        )
+
+    def hub(self, hub: Any) -> HubSample:
+        """Look at one hub, and into what it runs when its turn lasts too long."""
+        from greenscope.app.backends.native import thread_name
+
+        now = monotonic()
+        lag = 0.0 if hub.sleeping else max(0.0, now - hub.turn_at)
+        current = hub.current
+        task = getattr(current, "task", None) or current
+        frames = walk(current_frame(hub.thread_ident), hidden) if lag > BLOCKED_AFTER else ()
+        return HubSample(
+            thread=thread_name(hub.thread_ident),
+            thread_ident=hub.thread_ident,
+            lag=lag,
+            turns=hub.turns,
+            switches=hub.switches if self.probe.accounting else None,
+            sampled=now,
+            running=None if task is None else self.probe.id_of(task),
+            timers=len(hub.timers),
+            blocked_in=frames,
+        )
+
+    def stack(self, id: int) -> Stack | None:
+        """Return the frames of a live greenlet; none before it begins."""
+        greenlet = self.probe.alive.get(id)
+        if greenlet is None:
+            return None
+        state, raw = state_of(greenlet)
+        return with_source(walk(frame_of(raw, state), hidden) if raw is not None else ())
+
+    def waiters_of(self, id: int) -> Sequence[int]:
+        """Return who joins this greenlet, or waits for a lock that it owns."""
+        found = []
+        for other, greenlet in list(self.probe.alive.items()):
+            waited = getattr(getattr(greenlet, "_carrier", greenlet), "waiting_on", None)
+            if waited is not None and id in (
+                getattr(waited, "watch_id", None),
+                getattr(getattr(waited, "owner", None), "watch_id", None),
+            ):
+                found.append(other)
+        return found
+
+
+def state_of(greenlet: Any) -> tuple[State, Any]:
+    """Return the state of a greenlet and the raw greenlet that carries it (None: none does)."""
+    if isinstance(greenlet, Greenlet):
+        state = greenlet._state
+        raw: Any = greenlet._carrier
+        if state != 2 or raw is None:
+            return _STATES[state], None
+    else:
+        raw = greenlet
+        if raw.dead:
+            return "succeeded", None
+    waiting_on = getattr(raw, "waiting_on", None)
+    if waiting_on is READY or waiting_on.__class__ is Thrown:
+        return "ready", raw
+    if waiting_on is None and raw.gr_frame is None:
+        return ("running" if raw or isinstance(greenlet, Greenlet) else "pending"), raw
+    return "waiting", raw
+
+
+def frame_of(raw: Any, state: State) -> Any:
+    """Return the innermost frame of a raw greenlet, of its thread when it is the one that runs."""
+    frame = raw.gr_frame
+    if frame is None and state == "running":
+        hub = getattr(raw, "hub", None)
+        return None if hub is None else current_frame(hub.thread_ident)
+    return frame
