@@ -1,0 +1,59 @@
+# make demo: see it work. make test: see that it does. make check: the gate before every commit.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NODE := .node
+PYTEST_ARGS ?=
+
+.PHONY: demo test check lint format types js coverage wheel bench vendor clean
+
+demo: $(VENV)/.runtime
+	$(BIN)/greenscope demo --open $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -X faulthandler -m coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m coverage combine -q || true
+	$(BIN)/python -m coverage report
+
+check: lint types js test
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+js: $(NODE)/.typescript
+	$(NODE)/node_modules/.bin/tsc -p .ci/tsconfig.json
+
+# build the wheel, install it in an empty environment, run it from an empty folder
+wheel: $(VENV)/.dev
+	sh .ci/wheel $(BIN)/python
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ $(VENV)/.runtime
+
+$(NODE)/.typescript:
+	mkdir -p $(NODE)
+	npm install --silent --no-fund --no-audit --no-save --prefix $(NODE) typescript@5.9
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(NODE) dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,270 @@
+"""The command line: run a program and watch it, show the demo, merge many.
+
+    greenscope run SCRIPT   the program in the runtime's own thread, the dashboard in the main one
+    greenscope run --gevent the program in the main thread, the dashboard in a native one
+    greenscope demo         as run, with a program of our own
+
+The program's exit status is the command's, and its output is untouched: everything that
+this command has to say goes to stderr.
+"""
+
+import argparse
+import os
+import secrets
+import sys
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from greenscope import __version__
+from greenscope.app.programs import INTERRUPTED, NoProgram, Program, run_to_status
+
+#: seconds for the program's greenlets to die when the command ends
+STOP_TIMEOUT = 1.5
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors say where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and exit with 2."""
+        self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+
+
+def port_number(text: str) -> int:
+    """Return a port from 0 to 65535."""
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 (any free port) to 65535")
+    return int(text)
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every dashboard takes."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=port_number, default=8484, help="0: any free one (default: %(default)s)")
+    parser.add_argument("--read-only", action="store_true", help="offer no kill, spawn and resize")
+    parser.add_argument("--token", metavar="T", help="the token that opens the dashboard (default: made)")
+    parser.add_argument("--url-file", type=Path, metavar="PATH", help="write the address there once it listens")
+    parser.add_argument("--open", action="store_true", help="open a browser")
+
+
+def build_parser() -> Parser:
+    """Return the parser of the whole command line."""
+    parser = Parser(prog="greenscope", description="See every greenlet, live.")
+    parser.add_argument("--version", action="version", version=f"greenscope {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    watched = argparse.ArgumentParser(add_help=False)
+    add_server_options(watched)
+    watched.add_argument("--uds", type=Path, metavar="PATH", help="listen on a Unix socket instead of a port")
+    watched.add_argument("--hold", action="store_true", help="stay up when the program has ended")
+    watched.add_argument("--audit", type=Path, metavar="PATH", help="append what is killed, spawned, resized there")
+
+    run = commands.add_parser("run", parents=[watched], help="run a program and watch it")
+    run.add_argument("--gevent", action="store_true", help="the program uses gevent: patch, run in the main thread")
+    run.add_argument("--no-patch", action="store_true", help="with --gevent: leave patching to the program")
+    run.add_argument("-m", dest="module", metavar="MODULE", help="run a module instead of a script")
+    run.add_argument("target", nargs="?", metavar="SCRIPT", help="the program's file")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="its arguments")
+    run.set_defaults(function=run_program)
+
+    demo = commands.add_parser("demo", parents=[watched], help="show a real workload over the files of a folder")
+    demo.add_argument("path", nargs="?", metavar="PATH", help="the folder (default: the installed Python library)")
+    demo.add_argument("--passes", type=int, default=0, metavar="N", help="passes over the folder (default: for ever)")
+    demo.set_defaults(function=run_demo)
+
+    serve = commands.add_parser("serve", help="one page over all watched processes with sockets in a folder")
+    add_server_options(serve)
+    serve.add_argument("directory", type=Path, metavar="DIRECTORY")
+    serve.set_defaults(function=run_serve)
+    return parser
+
+
+def split_program(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split `run`'s arguments behind the program's name: what follows is the program's, options included."""
+    arguments = list(arguments)
+    if not arguments or arguments[0] != "run":
+        return arguments, []
+    valued = {"--host", "--port", "--token", "--url-file", "--uds", "--audit"}
+    index = 1
+    while index < len(arguments):
+        word = arguments[index]
+        if word == "-m":
+            return arguments[: index + 2], arguments[index + 2 :]
+        if word == "--":
+            return [*arguments[:index], *arguments[index + 1 : index + 2]], arguments[index + 2 :]
+        if not word.startswith("-"):
+            return arguments[: index + 1], arguments[index + 1 :]
+        index += 2 if word in valued else 1
+    return arguments, []
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status. Blocks until the program and its dashboard have ended."""
+    own, rest = split_program(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    options = parser.parse_args(own)
+    options.rest = rest
+    try:
+        status: int = options.function(options)
+        return status
+    except (NoProgram, ValueError, OSError) as error:
+        sys.stderr.write(f"greenscope: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def run_program(options: argparse.Namespace) -> int:
+    """Run a script or module under a dashboard."""
+    if (options.target is None) == (options.module is None):
+        raise NoProgram("run: give either a SCRIPT or -m MODULE")
+    if options.no_patch and not options.gevent:
+        raise ValueError("--no-patch: goes with --gevent only")
+    arguments = tuple(options.rest)
+    program = Program(options.module or options.target, arguments, module=options.module is not None)
+    program.check()
+    if options.gevent:
+        return watch_gevent(program, options)
+    return watch_native(program.run, program.name, options)
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Run the demo under a dashboard."""
+    root = os.path.abspath(options.path) if options.path else os.path.dirname(os.path.abspath(os.__file__))
+    if not os.path.isdir(root):
+        raise NoProgram(f"PATH: {root!r} is no folder")
+    if options.passes < 0:
+        raise ValueError("--passes: give 0 (for ever) or more")
+
+    def demo() -> None:
+        from greenscope.app.demo import survey_forever
+
+        survey_forever(root, options.passes)
+
+    return watch_native(demo, "demo", options)
+
+
+def run_serve(options: argparse.Namespace) -> int:
+    """Merge the dashboards whose sockets lie in a folder."""
+    try:
+        from greenscope.app.merging import serve_directory
+    except ImportError:
+        raise ValueError("serve: merging several processes is not part of this version yet") from None
+    status: int = serve_directory(options)
+    return status
+
+
+def make_server(probe: Any, name: str, options: argparse.Namespace) -> Any:
+    """Return a bound server for a probe, as the options say."""
+    from greenscope.app.dashboard import build_dashboard
+    from greenscope.app.server import DashboardServer
+
+    uds = getattr(options, "uds", None)
+    open_uds = uds is not None and options.token is None
+    app = build_dashboard(
+        probe,
+        control=not options.read_only,
+        token=None if open_uds else options.token or secrets.token_urlsafe(32),
+        authentication="uds" if open_uds else "token",
+        name=name,
+        audit=getattr(options, "audit", None),
+    )
+    server = DashboardServer(app, host=options.host, port=options.port, uds=uds)
+    server.bind()
+    return server
+
+
+def announce(server: Any, options: argparse.Namespace) -> None:
+    """Tell where the dashboard is: on stderr, in a file, in a browser."""
+    sys.stderr.write(f"greenscope: {server.url}\n")
+    sys.stderr.flush()
+    if options.url_file is not None:
+        write_url(options.url_file, server.url)
+    if options.open:
+        webbrowser.open(server.url)
+
+
+def write_url(path: Path, url: str) -> None:
+    """Write the address for this user alone; whoever reads the file sees all of it or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(url + "\n")
+    os.replace(temporary, path)
+
+
+def watch_native(function: Callable[[], object], name: str, options: argparse.Namespace) -> int:
+    """Run a program in a runtime thread, the dashboard here. Blocks until both have ended."""
+    from greenscope.app.backends.native import NativeProbe
+    from greenscope.runtime.thread import RuntimeThread
+
+    probe = NativeProbe()
+    server = make_server(probe, name, options)
+    probe.attach()
+    thread = RuntimeThread("program").start()
+    announce(server, options)
+    future = thread.run_later(run_to_status, function)
+    if not options.hold:
+        future.add_done_callback(lambda _: server.stop(0))
+    try:
+        server.run()
+    finally:
+        status = end_program(thread, future, server.signal is not None)
+        probe.close()
+    return status
+
+
+def end_program(thread: Any, future: Any, interrupted: bool) -> int:
+    """End a program that still runs; returns its exit status."""
+    if interrupted and not future.done():
+        thread.interrupt(KeyboardInterrupt)
+        try:
+            future.result(STOP_TIMEOUT / 2)
+        except Exception:
+            pass
+    status = INTERRUPTED
+    if future.done():
+        try:
+            status = future.result()
+        except BaseException:
+            status = INTERRUPTED
+    for survivor in thread.stop(STOP_TIMEOUT):
+        sys.stderr.write(f"greenscope: would not end: {survivor}\n")
+    return status
+
+
+def watch_gevent(program: Program, options: argparse.Namespace) -> int:
+    """Run a gevent program in this thread, the dashboard in a native one. Blocks until both have ended."""
+    from greenscope.app.backends.choice import choose_backend
+
+    choose_backend("gevent")
+    if not options.no_patch:
+        from gevent import monkey
+
+        monkey.patch_all()
+    from greenscope.app.backends.gevent import GeventProbe
+    from greenscope.app.watching import Monitor, native_thread_starter
+
+    probe = GeventProbe()
+    server = make_server(probe, program.name, options)
+    probe.attach()
+    server.start_thread(native_thread_starter())
+    announce(server, options)
+    with Monitor(probe, server):
+        status = run_to_status(program.run)
+        if options.hold:
+            wait_interrupted()
+    return status
+
+
+def wait_interrupted() -> None:
+    """Block until Ctrl-C, letting greenlets go on."""
+    import gevent
+
+    try:
+        while True:
+            gevent.sleep(3600)
+    except KeyboardInterrupt:
+        pass
