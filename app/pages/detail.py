@@ -1,0 +1,61 @@
+"""What the details of a greenlet say beyond the feed's row: how long ago, which share, in whose code.
+
+The feed gives moments as RFC 3339; a person wants to know how long ago. Both ends come from the same answer (`now`), so
+nothing here looks at a clock.
+"""
+
+import sys
+import sysconfig
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+_LIBRARY = tuple(
+    {path for path in (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sys.prefix + "/lib") if path}
+)
+_LIVE = ("pending", "ready", "running", "waiting")
+
+
+def seconds_between(earlier: str | None, later: str | None) -> float | None:
+    """Return the seconds from one RFC 3339 moment to another, never negative (None when one is unknown)."""
+    if not earlier or not later:
+        return None
+    return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
+
+
+def is_library(file: str) -> bool:
+    """Tell whether a frame is of the standard library, of an installed package or of the runtime itself."""
+    return file.startswith(("<", *_LIBRARY)) or "/site-packages/" in file or "/greenscope/runtime/" in file
+
+
+def present(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to a feed's greenlet detail what its template shows."""
+    now, waiting, live = detail["now"], detail["waiting_on"], detail["state"] in _LIVE
+    return {
+        **detail,
+        "stack": [_frame(frame) for frame in detail["stack"] or ()],
+        "traceback": [_frame(frame) for frame in detail["traceback"] or ()],
+        "spawn_stack": [_frame(frame) for frame in detail["spawn_stack"] or () if frame],
+        "waiting_since": seconds_between(waiting["since"], now) if waiting else None,
+        "ended_ago": seconds_between(detail["ended"], now),
+        "asked_ago": seconds_between(detail["kill_requested"], now) if live else None,
+        "share": _share(detail),
+        "moments": [_moment(moment, detail["timeline"]) for moment in detail["timeline"]],
+    }
+
+
+def _frame(frame: Mapping[str, Any]) -> dict[str, Any]:
+    return {"source": "", **frame, "library": is_library(str(frame.get("file") or ""))}
+
+
+def _share(detail: Mapping[str, Any]) -> dict[str, float] | None:
+    times = [detail["run_time"], detail["ready_time"], detail["wait_time"]]
+    if any(time is None for time in times) or not sum(times):
+        return None
+    whole = sum(times)
+    return {"run": times[0] / whole, "ready": times[1] / whole, "wait": times[2] / whole}
+
+
+def _moment(moment: Mapping[str, Any], timeline: list[Mapping[str, Any]]) -> dict[str, Any]:
+    after = None if moment is timeline[0] else seconds_between(timeline[0]["t"], moment["t"])
+    return {**moment, "after": after, "lasted": moment.get("duration")}

@@ -1,0 +1,107 @@
+"""Groups and pools: all of them, one of them, and what a kill of one's members would do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from greenscope.app.pages.errors import render_error
+from greenscope.app.pages.filters import count
+from greenscope.app.pages.page import Page
+from greenscope.app.pages.rendering import Controls, render, render_fragment
+from greenscope.app.pages.slots import level_of
+from greenscope.app.pages.tiles import Tile
+from greenscope.app.query import GreenletQuery
+
+#: longest running members and waiters shown on a group's page
+MOST_PEOPLE = 15
+
+
+async def groups(request: Request) -> Response:
+    """Answer `/groups`."""
+    return render(request, "groups.html", GROUPS, groups=request.app.state.dashboard.feed.groups())
+
+
+def find_group(request: Request) -> dict[str, Any] | None:
+    """Return the detail of the group in the path (None: no such id, or forgotten)."""
+    text = str(request.path_params["id"])
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        return None
+    found: dict[str, Any] | None = request.app.state.dashboard.feed.group(int(text))
+    return found
+
+
+def _unknown(request: Request) -> Response:
+    return render_error(request, 404, "No such group", "There is no group or pool with this id, or it closed long ago.")
+
+
+def make_tiles(group: Mapping[str, Any]) -> list[Tile]:
+    """Describe a group's counters."""
+    pool, waiters, failed = group["kind"] == "pool", group["waiters"], group["failed"]
+    level = level_of(group["active"], group["size"], waiters)
+    slow = "Greenlets that wait for a slot; grows when the pool is too small or its work too slow"
+    tiles = [
+        Tile("active", "In use", group["active"], "Members now", level=level),
+        Tile("size", "Size", group["size"], "Most members at once"),
+        Tile("waiters", "Waiters", waiters, slow, level="near" if waiters else ""),
+        Tile("peak", "Peak", group["peak"], "Most members there were at once"),
+        Tile("spawned", "Spawned", group["spawned"], "Spawned into it so far"),
+        Tile("succeeded", "Succeeded", group["succeeded"], "Ended well so far"),
+        Tile("failed", "Failed", failed, "Ended by an exception so far", level="bad" if failed else ""),
+        Tile("killed", "Killed", group["killed"], "Ended by a kill so far"),
+    ]
+    return tiles if pool else [tile for tile in tiles if tile.key not in ("size", "waiters")]
+
+
+async def group(request: Request) -> Response:
+    """Answer `/groups/ID`."""
+    found = find_group(request)
+    if found is None:
+        return _unknown(request)
+    feed = request.app.state.dashboard.feed
+    members = await feed.wait_query(GreenletQuery(state="live", group=int(found["id"]), sort="-age", limit=MOST_PEOPLE))
+    queue: list[dict[str, Any]] = []
+    if found["waiters"] and found["name"] and '"' not in found["name"]:
+        # who waits for a slot waits for something that carries the pool's name
+        asked = GreenletQuery(state="waiting", q=f'waiting:"{found["name"]}"', sort="-age", limit=MOST_PEOPLE)
+        queue = list((await feed.wait_query(asked)).rows)
+    return render(
+        request,
+        "group.html",
+        GROUP,
+        title=found["name"] or found["kind"],
+        group=found,
+        tiles=make_tiles(found),
+        members=members.rows,
+        members_total=members.matched,
+        queue=queue,
+        history={"t": []},
+    )
+
+
+async def group_kill(request: Request) -> Response:
+    """Answer `/groups/ID/kill`: the question before the kill, as a fragment. Nothing is done by asking it."""
+    found = find_group(request)
+    if found is None:
+        return _unknown(request)
+    controls = Controls(request.app.state.dashboard)
+    reason, active, waiters = controls.why("kill"), found["active"], found["waiters"]
+    those = "member is" if active == 1 else "members are"
+    lines = [f"{count(active)} {those} killed: GreenletExit is raised in each where it stands."]
+    if waiters:
+        lines.append(f"{count(waiters)} that wait for a slot go on, and take the slots that become free.")
+    lines.append(f"The {found['kind']} itself stays and can be used again.")
+    return render_fragment(
+        request,
+        "_partials/kill.html",
+        heading=f"Kill all members of {found['name'] or found['kind']}?",
+        consequences=[*lines, *([reason] if reason else [])],
+        verb=f"Kill {count(active)}",
+        allowed=controls.can("kill") and active > 0,
+    )
+
+
+GROUPS = Page("/groups", "groups", "Groups", groups, frozenset({"groups"}), menu=True, icon="layers", key="p")
+GROUP = Page("/groups/{id}", "group", "Group", group, frozenset({"groups"}))
+KILL = Page("/groups/{id}/kill", "group-kill", "Kill", group_kill, frozenset({"groups", "kill"}))

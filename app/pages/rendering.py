@@ -1,0 +1,115 @@
+"""How pages become answers: one `render`, the links, the viewer's choices, and what may be controlled.
+
+Every link and asset carries the mount point (`root_path`), so the pages work under any path of somebody's application.
+The viewer's choices (theme, columns, rate) are cookies, so that the first paint is already right without a script.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from greenscope.app.pages.environment import build_environment
+from greenscope.app.pages.page import Page
+from greenscope.app.probe import Capability
+
+THEMES = ("system", "light", "dark")
+RATES = ("0.25", "0.5", "1", "2", "5")
+NO_STORE = {"cache-control": "no-store"}
+
+
+def base_of(request: Request) -> str:
+    """Return the path under which the dashboard is mounted, without a slash at its end."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+def address(path: str, **parameters: object) -> str:
+    """Join a path and the parameters that say something, in their order."""
+    said = {key: value for key, value in parameters.items() if value not in (None, "", 0)}
+    return f"{path}?{urlencode(said)}" if said else path
+
+
+class Controls:
+    """What this viewer may do here: control must be on, and the probe must be able to."""
+
+    def __init__(self, dashboard: Any) -> None:
+        self._probe = dashboard.probe
+        self.on = bool(dashboard.controllable)
+
+    def can(self, capability: Capability) -> bool:
+        """Tell whether the button for it should be there."""
+        return self.on and capability in self._probe.capabilities
+
+    def why(self, capability: Capability) -> str:
+        """Say in one sentence why it can't be done or seen ("" when it can)."""
+        if capability not in self._probe.capabilities:
+            return str(self._probe.missing(capability)) or f"Not available with {self._probe.backend}."
+        if capability in ("kill", "resize", "spawn") and not self.on:
+            return "Read-only: this dashboard was started without control."
+        return ""
+
+
+def render(
+    request: Request, template: str, page: Page, *, title: str = "", status: int = 200, **context: Any
+) -> Response:
+    """Render a whole page: the frame's own data around the template's."""
+    from greenscope.app.pages import PAGES
+
+    dashboard = request.app.state.dashboard
+    html = (
+        build_environment()
+        .get_template(template)
+        .render(
+            **frame(request, title or page.title),
+            page=page,
+            pages=[entry for entry in PAGES if entry.menu],
+            health=health_of(dashboard),
+            counts=dashboard.feed.counts(),
+            group_count=len(dashboard.feed.groups()),
+            **context,
+        )
+    )
+    return HTMLResponse(html, status, headers=NO_STORE)
+
+
+def render_fragment(request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
+    """Render a part of a page, which a script puts into its place (drawer, dialog)."""
+    html = build_environment().get_template(template).render(**frame(request, ""), **context)
+    return HTMLResponse(html, status, headers=NO_STORE)
+
+
+def frame(request: Request, title: str) -> dict[str, Any]:
+    """Return what every template may use, also those of the door and of errors."""
+    base = base_of(request)
+    dashboard = request.app.state.dashboard
+    theme = request.cookies.get("greenscope_theme", "")
+    rate = request.cookies.get("greenscope_rate", "")
+    return {
+        "base": base,
+        "title": title,
+        "address": address,
+        "asset": lambda name: f"{base}/{dashboard.assets.url(name)}",
+        "controls": Controls(dashboard),
+        "theme": theme if theme in THEMES else "system",
+        "rates_offered": RATES,
+        "rate_chosen": rate if rate in RATES else "0.5",
+        "program": str(dashboard.info.get("name") or "python"),
+        "can_log_out": dashboard.info.get("authentication") == "token",
+    }
+
+
+def health_of(dashboard: Any) -> dict[str, Any]:
+    """Return the health that the strip and the overview show, with its sums made."""
+    health: dict[str, Any] = dashboard.health()
+    cost: Mapping[str, float] = health["cost"]
+    dropped: Mapping[str, int] = health["dropped"]
+    hook = cost.get("hook_ns")
+    return {
+        **health,
+        "cost_hook": None if hook is None else hook / 1e9,
+        "cost_share": cost.get("share"),
+        "dropped_total": sum(dropped.values()),
+        "dropped_text": ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in dropped.items() if count),
+    }

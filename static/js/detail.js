@@ -1,0 +1,65 @@
+// One greenlet's details, in the drawer, on its own page or beside the spawn form: a server-rendered fragment whose parts
+// are replaced one by one when they differ.
+
+import { base, find, fragment, h, replaceParts } from "./dom.js";
+
+export class Detail {
+  /** @param {HTMLElement} root @param {() => string} close where the close button leads, "" for none */
+  constructor(root, close) {
+    this.root = root;
+    this.close = close;
+    this.id = find("article.detail", root)?.dataset.greenlet ?? "";
+    this.busy = false;
+    this.timer = 0;
+  }
+
+  /** @param {string} id */
+  async show(id) {
+    this.id = id;
+    await this.refresh(true);
+  }
+
+  hide() {
+    this.id = "";
+    this.stop();
+    this.root.replaceChildren();
+  }
+
+  /** Fetch and show what is so now. @param {boolean} [whole] */
+  async refresh(whole = false) {
+    if (!this.id || (this.busy && !whole)) return;
+    this.busy = true;
+    const id = this.id, close = this.close();
+    try {
+      const { ok, status, content } = await fragment(`${base}/greenlets/${id}?${new URLSearchParams({ fragment: "1", close })}`);
+      if (id !== this.id) return;
+      const old = find("article.detail", this.root), fresh = find("article.detail", content);
+      if (!ok || !fresh) {
+        if (whole || status === 404) this.root.replaceChildren(h("p", { class: "empty" }, status === 404 ? `Greenlet ${id} is not known (any more).` : "It cannot be shown now."));
+        if (status === 404) this.stop();
+        return;
+      }
+      if (whole || !old || old.dataset.greenlet !== id) this.root.replaceChildren(fresh);
+      else {
+        replaceParts(old, fresh);
+        old.dataset.state = fresh.dataset.state;
+      }
+    } catch {
+      // the connection's badge tells that the program does not answer; the next turn tries again
+    } finally {
+      if (id === this.id) this.busy = false;
+    }
+  }
+
+  /** Look again every so often while the page is seen and not paused. @param {() => boolean} paused @param {number} [every] */
+  follow(paused, every = 1000) {
+    this.stop();
+    this.timer = setInterval(() => {
+      if (!document.hidden && !paused()) this.refresh();
+    }, every);
+  }
+
+  stop() {
+    clearInterval(this.timer);
+  }
+}

@@ -1,0 +1,118 @@
+// The tail of events: newest first, held while somebody points, at most 500 rows however fast they come.
+
+import { all, base, find, h, setText } from "./dom.js";
+import { KINDS, clock, count } from "./format.js";
+import { EVENT_KINDS } from "./stream.js";
+
+const MOST = 500, DRAW_MS = 250;
+
+/** @param {any} event */
+function noteOf(event) {
+  if (event.exception) return `${event.exception.type}: ${event.exception.message}`;
+  if (event.kind === "audit") return [event.action, event.target, event.result, event.reason].filter(Boolean).join(" · ");
+  if (event.lost !== undefined) return `${event.lost} lost`;
+  if (event.summary) return event.summary;
+  if (event.function) return event.function;
+  return event.reason ?? "";
+}
+
+/** @param {import("./app.js").Page} page */
+export function start(page) {
+  const body = find("#rows"), wrap = find("#wrap"), newer = find("#newer"), nothing = find("#nothing"), note = find("#tail-note");
+  const field = /** @type {HTMLInputElement | null} */ (find("#q"));
+  if (!body || !wrap) return;
+  /** @type {any[]} */
+  let waiting = [];
+  let seen = 0, missed = 0, needle = (field?.value ?? "").toLowerCase();
+  let kinds = find("#kinds [aria-current]")?.dataset.kinds ?? "";
+
+  /** @param {any} event */
+  const matches = (event) => !needle || [event.name, event.greenlet, event.group, event.group_name, event.kind, noteOf(event)].some((value) => value != null && String(value).toLowerCase().includes(needle));
+
+  /** @param {any} event */
+  const rowOf = (event) => {
+    const [glyph, tone] = KINDS[event.kind] ?? ["?", ""];
+    const greenlet = h("td", { class: "c-greenlet" }), group = h("td", { class: "c-group" }), text = noteOf(event);
+    if (event.greenlet) greenlet.append(h("a", { href: `${base}/greenlets/${event.greenlet}`, "data-row": true }, `${event.name ?? "greenlet"} `, h("span", { class: "dim" }, `#${event.greenlet}`)));
+    if (event.group) group.append(h("a", { href: `${base}/groups/${event.group}` }, event.group_name || String(event.group)));
+    return h("tr", { "data-seq": String(event.seq ?? "") },
+      h("td", { class: "c-t" }, clock(event.t)),
+      h("td", { class: "c-kind" }, h("span", { class: "kind", "data-tone": tone, "data-glyph": glyph }, event.kind.replace("_", " "))),
+      greenlet, group,
+      h("td", { class: "c-detail", title: text }, text),
+      h("td", { class: "c-seq r" }, String(event.seq ?? "")));
+  };
+
+  const draw = () => {
+    if (!waiting.length) return;
+    const pointed = body.matches(":hover") || (body.contains(document.activeElement) && document.hasFocus()) || wrap.scrollTop > 40;
+    if (newer) {
+      newer.hidden = !pointed;
+      newer.textContent = `${count(waiting.length)}${waiting.length >= MOST ? "+" : ""} newer`;
+    }
+    if (pointed) return;
+    const batch = waiting.slice(-MOST);
+    waiting = [];
+    body.prepend(...batch.reverse().map(rowOf));
+    while (body.childElementCount > MOST) body.lastElementChild?.remove();
+    if (nothing) nothing.hidden = body.childElementCount > 0;
+    setText(note, `${count(seen)} since this page was opened${missed ? `, ${count(missed)} lost` : ""}`);
+  };
+  setInterval(draw, DRAW_MS);
+  newer?.addEventListener("click", () => {
+    wrap.scrollTop = 0;
+    /** @type {HTMLElement | null} */ (document.activeElement)?.blur();
+    draw();
+  });
+  body.addEventListener("mouseleave", draw);
+  find("#clear")?.addEventListener("click", () => {
+    waiting = [];
+    body.replaceChildren();
+    if (nothing) nothing.hidden = false;
+  });
+
+  page.onEvent.push((kind, event) => {
+    const happened = { kind, ...event };
+    if (kind === "reset") return;
+    if (kind === "gap") {
+      missed += event.lost ?? 0;
+      happened.t ??= new Date().toISOString();
+    }
+    seen += 1;
+    if (happened.seq) after = `${document.body.dataset.epoch}-${happened.seq}`;
+    if (!matches(happened)) return;
+    waiting.push(happened);
+    if (waiting.length > MOST * 2) waiting = waiting.slice(-MOST);
+  });
+  const newest = find("tr", body)?.dataset.seq;
+  let after = newest ? `${document.body.dataset.epoch}-${newest}` : "";
+  const connect = () => page.stream.open({ after, kinds: kinds || EVENT_KINDS.filter((kind) => kind !== "gap" && kind !== "reset").join(), view: "events" });
+  connect();
+
+  find("#kinds")?.addEventListener("click", (event) => {
+    const chip = event.target instanceof Element ? /** @type {HTMLElement | null} */ (event.target.closest("[data-kinds]")) : null;
+    if (!chip || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    for (const other of all("#kinds [aria-current]")) other.removeAttribute("aria-current");
+    chip.setAttribute("aria-current", "true");
+    kinds = chip.dataset.kinds ?? "";
+    const wanted = new Set(kinds ? kinds.split(",") : EVENT_KINDS);
+    waiting = [];
+    for (const row of all("tr", body)) if (!wanted.has((find(".kind", row)?.textContent ?? "").replace(" ", "_"))) row.remove();
+    history.replaceState(null, "", chip.getAttribute("href"));
+    connect();
+  });
+  let typing = 0;
+  field?.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => {
+      needle = field.value.trim().toLowerCase();
+      for (const row of all("tr", body)) row.hidden = Boolean(needle) && !(row.textContent ?? "").toLowerCase().includes(needle);
+      const parameters = new URLSearchParams(location.search);
+      if (needle) parameters.set("q", needle);
+      else parameters.delete("q");
+      history.replaceState(null, "", `${location.pathname}${parameters.size ? `?${parameters}` : ""}`);
+    }, 200);
+  });
+  field?.form?.addEventListener("submit", (event) => event.preventDefault());
+}

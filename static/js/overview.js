@@ -1,0 +1,67 @@
+// The overview: figures filled in by their paths, groups by their keys, charts a point a second.
+
+import { showAttention } from "./attention.js";
+import { Charts } from "./charts.js";
+import { data, fill, find, setAttribute, setText } from "./dom.js";
+import { count } from "./format.js";
+import { updateGroups } from "./groups.js";
+
+const MOST_GROUPS = 20;
+const SPECS = [
+  { key: "rates", lines: ["spawned", "finished", "failed"], format: "rate", floor: 4 },
+  { key: "states", lines: ["running", "ready", "waiting"], format: "count", floor: 4 },
+  { key: "lag", lines: ["hub_lag"], format: "duration", floor: 0.01 },
+  { key: "switches", lines: ["switches"], format: "rate", floor: 4 },
+];
+const DONE_SPAN = 10_000;
+
+/** How fast each group's members end well, over the last ten seconds. */
+class DoneRates {
+  constructor() {
+    /** @type {Map<string, [number, number][]>} */
+    this.marks = new Map();
+  }
+
+  /** @param {any[]} groups */
+  add(groups) {
+    const now = performance.now();
+    for (const group of groups) {
+      const marks = this.marks.get(group.id) ?? [];
+      marks.push([now, group.succeeded]);
+      while (marks.length > 2 && marks[1][0] < now - DONE_SPAN) marks.shift();
+      this.marks.set(group.id, marks);
+      const span = (now - marks[0][0]) / 1000;
+      group.rate = span >= 1 ? (group.succeeded - marks[0][1]) / span : null;
+    }
+  }
+}
+
+/** @param {import("./app.js").Page} page */
+export function start(page) {
+  const done = new DoneRates();
+  /** @type {any} */
+  const model = {};
+  const charts = new Charts(SPECS, data(find("#charts"), "series") ?? { t: [] });
+  page.onPatch.push((patch) => {
+    Object.assign(model, patch);
+    const { health, rates } = model;
+    if (health) {
+      const dropped = Object.entries(health.dropped ?? {}).filter(([, value]) => Number(value));
+      model.dropped_total = dropped.reduce((sum, [, value]) => sum + Number(value), 0);
+      model.cost = { hook: health.cost?.hook_ns == null ? null : health.cost.hook_ns / 1e9, share: health.cost?.share ?? null };
+      setText(find("#dropped"), dropped.map(([kind, value]) => `${count(Number(value))} ${kind.replace("_", " ")}`).join(", "));
+      const lag = health.hub_lag ?? 0;
+      setAttribute(find('[data-tile="lag"]'), "data-level", lag >= 1 ? "bad" : lag >= 0.1 ? "near" : "");
+    }
+    setAttribute(find('[data-tile="failed"]'), "data-level", (rates?.["10s"]?.failed ?? 0) >= 0.05 ? "bad" : "");
+    if (patch.groups) {
+      done.add(patch.groups);
+      updateGroups(patch.groups, MOST_GROUPS);
+    }
+    model.group_count = model.groups?.length;
+    fill(model);
+    showAttention(model);
+    if (patch.point) charts.push(patch.point.t, patch.point);
+  });
+  page.stream.open({ view: "overview" });
+}

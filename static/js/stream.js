@@ -1,0 +1,168 @@
+// The one connection of a page: live, reconnecting, stale or paused, and never a second one.
+//
+// A hidden tab closes it (browsers allow six per host); a visible one opens it again and gets a full first patch. An
+// answer other than 200 closes an EventSource for good, so then it is rebuilt here with growing pauses. While paused,
+// patches are folded into one, which is applied at the end of the pause.
+
+import { base } from "./dom.js";
+
+/** @typedef {{kinds?: string, view?: string, after?: string} & Record<string, string | undefined>} Wanted */
+/** @typedef {"connecting" | "live" | "reconnecting" | "stale" | "paused"} Link */
+/** @typedef {{link: Link, since: number, changes: number}} Status */
+
+const STALE_MS = 35_000, LOST_MS = 12_000, MOST_BACKOFF_MS = 30_000;
+export const EVENT_KINDS = ["spawned", "started", "succeeded", "failed", "killed", "kill_requested", "grouped", "ungrouped",
+  "group_opened", "group_closed", "blocked", "finding", "audit", "gap", "reset"];
+
+/** Fold a later patch into an earlier one: objects by key, all else replaced. @param {any} into @param {any} patch @returns {any} */
+export function merge(into, patch) {
+  for (const [key, value] of Object.entries(patch)) {
+    const old = into[key];
+    if (key === "gone" && Array.isArray(old)) into[key] = [...new Set([...old, ...value])];
+    else if (value && old && typeof value === "object" && typeof old === "object" && !Array.isArray(value) && !Array.isArray(old)) merge(old, value);
+    else into[key] = value;
+  }
+  return into;
+}
+
+export class Stream {
+  /** @param {{onPatch: (patch: any) => void, onEvent?: (kind: string, event: any) => void, onStatus: (status: Status) => void}} hooks */
+  constructor(hooks) {
+    this.hooks = hooks;
+    /** @type {EventSource | null} */
+    this.source = null;
+    /** @type {Wanted} */
+    this.wanted = {};
+    this.rate = "0.5";
+    this.paused = false;
+    /** @type {any} */
+    this.held = null;
+    /** @type {[string, any][]} */
+    this.heldEvents = [];
+    this.changes = 0;
+    this.epoch = document.body.dataset.epoch ?? "";
+    this.heard = performance.now();
+    this.lastGood = Date.now();
+    this.pausedAt = 0;
+    this.backoff = 2000;
+    /** @type {Link} */
+    this.link = "connecting";
+    this.retry = 0;
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
+    addEventListener("pagehide", () => this.close());
+    addEventListener("pageshow", (event) => event.persisted && this.open());
+    setInterval(() => this.check(), 1000);
+  }
+
+  /** Ask for something (else); the first patch that comes is full. @param {Wanted} [wanted] */
+  open(wanted) {
+    if (wanted) this.wanted = wanted;
+    this.close();
+    if (document.hidden) return;
+    const parameters = new URLSearchParams();
+    for (const [name, value] of Object.entries({ kinds: "none", rate: this.rate, ...this.wanted })) if (value) parameters.set(name, value);
+    const source = new EventSource(`${base}/events?${parameters}`);
+    this.source = source;
+    this.heard = performance.now();
+    source.onopen = () => this.hear(null);
+    source.onerror = () => this.fail(source);
+    source.addEventListener("hb", (event) => this.hear(event));
+    source.addEventListener("bye", () => this.say("reconnecting"));
+    source.addEventListener("patch", (event) => this.receive(event));
+    source.addEventListener("message", (event) => this.hear(event));
+    for (const kind of EVENT_KINDS) source.addEventListener(kind, (event) => this.happen(kind, event));
+  }
+
+  close() {
+    clearTimeout(this.retry);
+    this.source?.close();
+    this.source = null;
+  }
+
+  /** @param {MessageEvent | null} event */
+  hear(event) {
+    this.heard = performance.now();
+    this.lastGood = Date.now();
+    this.backoff = 2000;
+    const epoch = event?.lastEventId.split("-")[0];
+    if (epoch && this.epoch && epoch !== this.epoch) {
+      // another process answers now: its ids mean other greenlets, so nothing on this page holds any more
+      this.close();
+      location.reload();
+      return;
+    }
+    if (this.link !== "live") this.say("live");
+  }
+
+  /** @param {MessageEvent} event */
+  receive(event) {
+    this.hear(event);
+    const patch = JSON.parse(event.data);
+    if (!this.paused) return this.hooks.onPatch(patch);
+    this.changes += patch.rows ? Object.keys(patch.rows).length : 1;
+    this.held = this.held ? merge(this.held, patch) : patch;
+    this.say("live");
+  }
+
+  /** @param {string} kind @param {MessageEvent} event */
+  happen(kind, event) {
+    this.hear(event);
+    if (!this.hooks.onEvent) return;
+    const happened = JSON.parse(event.data);
+    if (!this.paused) return this.hooks.onEvent(kind, happened);
+    this.changes += 1;
+    this.heldEvents.push([kind, happened]);
+    if (this.heldEvents.length > 1000) this.heldEvents.splice(0, 500);
+  }
+
+  /** @param {EventSource} source */
+  fail(source) {
+    if (source !== this.source) return;
+    this.say("reconnecting");
+    if (source.readyState !== EventSource.CLOSED) return;
+    this.retry = setTimeout(() => this.rebuild(), this.backoff);
+    this.backoff = Math.min(this.backoff * 2, MOST_BACKOFF_MS);
+  }
+
+  async rebuild() {
+    try {
+      const response = await fetch(`${base}/api/health`);
+      if (response.status === 401) return location.reload(); // logged out: the door
+    } catch {
+      // not there yet: EventSource tells the rest
+    }
+    this.open();
+  }
+
+  check() {
+    if (document.hidden) return;
+    const silent = performance.now() - this.heard;
+    if ((this.link === "live" && silent > STALE_MS) || (this.link !== "live" && silent > LOST_MS)) this.say("stale");
+    else this.say(this.link);
+    if (this.source?.readyState === EventSource.OPEN && silent > STALE_MS * 2) this.open();
+  }
+
+  /** @param {Link} link */
+  say(link) {
+    this.link = link;
+    const paused = this.paused && link === "live";
+    this.hooks.onStatus({ link: paused ? "paused" : link, since: paused ? this.pausedAt : this.lastGood, changes: this.changes });
+  }
+
+  pause() {
+    this.paused = true;
+    this.pausedAt = Date.now();
+    this.changes = 0;
+    this.say(this.link);
+  }
+
+  resume() {
+    this.paused = false;
+    const { held, heldEvents } = this;
+    this.held = null;
+    this.heldEvents = [];
+    if (held) this.hooks.onPatch(held);
+    for (const [kind, event] of heldEvents) this.hooks.onEvent?.(kind, event);
+    this.say(this.link);
+  }
+}
