@@ -20,8 +20,6 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
@@ -35,6 +33,7 @@ from greenscope.app.formatting import safe_text
 from greenscope.app.guard import Guard
 from greenscope.app.hosts import HostList
 from greenscope.app.lives import Life
+from greenscope.app.pages.login import PAGE as LOGIN
 from greenscope.app.probe import Probe
 from greenscope.app.routes import ERRORS, build_routes
 from greenscope.app.shared import Shared
@@ -217,7 +216,7 @@ class DashboardApp(Starlette):
             board.access,
             board.hosts,
             control=board.controllable,
-            login_page=login_page,
+            login_page=LOGIN.endpoint,
             on_request=board.start,
             on_refused=board.audit.refuse,
             on_fault=board.on_fault,
@@ -232,13 +231,6 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     board: Dashboard = app.state.dashboard
     board.close()
     await board.wait_closed()
-
-
-async def login_page(request: Request) -> Response:
-    """Render the page for a person who is not logged in."""
-    from greenscope.app.pages.login import PAGE
-
-    return await PAGE.endpoint(request)
 
 
 def build_dashboard(

@@ -13,9 +13,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from greenscope.app.api import OPERATIONS
+from greenscope.app.asking import route_path
 from greenscope.app.assets import Assets
 from greenscope.app.bodies import BodyError, error_response
 from greenscope.app.pages import PAGES, Page
+from greenscope.app.pages.errors import render_error
 from greenscope.app.query import QueryError
 
 WORDS = {404: ("not-found", "there is nothing here"), 405: ("method", "this method is not used here")}
@@ -37,8 +39,8 @@ def build_routes(
 
 def is_page(request: Request) -> bool:
     """Tell whether a person is looking: a browser that asked for something that is not data."""
-    path = str(request.scope["path"])
-    machine = any(part in path for part in ("/api/", "/static/")) or path.endswith("/events")
+    path = route_path(request.scope)
+    machine = path.startswith(("/api/", "/static/")) or path == "/events"
     return not machine and "text/html" in request.headers.get("accept", "")
 
 
@@ -46,13 +48,18 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     """Answer a 404 or 405 of the router."""
     assert isinstance(error, HTTPException)
     word, message = WORDS.get(error.status_code, ("refused", str(error.detail)))
+    if is_page(request):
+        return render_error(request, error.status_code)
     return error_response(error.status_code, word, message, headers=dict(error.headers or {}))
 
 
 async def on_query_error(request: Request, error: Exception) -> Response:
     """Answer 422 to a parameter that makes no sense, naming it."""
     assert isinstance(error, QueryError)
-    return error_response(422, "invalid", f"{error.field} {error.message}", error.field)
+    message = f"{error.field} {error.message}"
+    if is_page(request):
+        return render_error(request, 422, message=message)
+    return error_response(422, "invalid", message, error.field)
 
 
 async def on_body_error(request: Request, error: Exception) -> Response:
