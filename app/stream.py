@@ -185,6 +185,10 @@ class EventStream:
             assert self._ticked is not None
             self._ticked.set()
 
+    def has(self, reader: "Reader") -> bool:
+        """Tell whether a reader still reads."""
+        return reader in self._readers
+
     def leave(self, reader: "Reader") -> None:
         """Forget a reader, its view when nobody else has it, and the feed with the last."""
         self._readers.discard(reader)
@@ -203,10 +207,10 @@ class EventStream:
 
     def _on_tick(self) -> None:
         """Wake those for whom there is something; cut those that have not read for too long."""
-        now = asyncio.get_running_loop().time()
         last = self.feed.seq
         due = False
         for reader in list(self._readers):
+            now = reader.loop.time()
             if reader.sending is not None:
                 if now - reader.sending > self.limits.send:
                     reader.cut()
@@ -312,11 +316,10 @@ class Reader(Response):
         ]
         if str(scope.get("http_version", "")).startswith("1"):
             headers.append((b"connection", b"close"))  # the end of the stream is the end of the connection
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
         self.stream.enter(self)
         self._beat = self.loop.call_later(self.stream.limits.keep_alive, self.wake.set)
         self._beat_due = self.loop.time() + self.stream.limits.keep_alive
-        self._writing = self.loop.create_task(self._write_all())
+        self._writing = self.loop.create_task(self._write_all(headers))
         listening = self.loop.create_task(self._wait_gone(receive))
         try:
             await asyncio.wait({self._writing, listening}, return_when=asyncio.FIRST_COMPLETED)
@@ -331,7 +334,9 @@ class Reader(Response):
                 raise result
 
     def cut(self) -> None:
-        """End the connection now, whatever of it is unsent."""
+        """End the connection now, whatever of it is unsent (nothing, when it has ended by itself)."""
+        if not self.stream.has(self):
+            return
         if self._abort is not None:
             self._abort()
         if self._writing is not None:
@@ -350,7 +355,8 @@ class Reader(Response):
         finally:
             self.sending = None
 
-    async def _write_all(self) -> None:
+    async def _write_all(self, headers: list[tuple[bytes, bytes]]) -> None:
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._begin()
         while not self.stream.closing and not self.revoked:
             self.wake.clear()
