@@ -35,16 +35,21 @@ from time import monotonic
 from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
+
 from greenscope.runtime.accounting import open_accounts
 from greenscope.runtime.carriers import Carrier, borrow
+from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import HubDestroyed, LoopExit
 from greenscope.runtime.idents import Idents
-from greenscope.runtime.every import every
 from greenscope.runtime.instruments import hooks
 from greenscope.runtime.poller import Poller
 from greenscope.runtime.timers import Timer, Timers
 
 __all__ = ["Callback", "Hub", "LoopExit", "get_hub", "get_hub_if_exists", "set_clock"]
+
+
+#: seconds; the kernel refuses to wait for much longer
+LONGEST_SLEEP = 86400.0
 
 
 class Callback:
@@ -206,27 +211,31 @@ class Hub(greenlet):
 
     def run(self) -> None:
         """Run turns for ever; never returns but by destroy()."""
+        fault: BaseException | None = None
         while True:
             try:
-                if self._turn():
-                    continue
-                self._run_dry()
+                if fault is not None:
+                    error, fault = fault, None
+                    self._on_fault(error)
+                elif not self._turn():
+                    self._run_dry()
             except HubDestroyed:
                 return
-            except BaseException:
-                self.handle_error(None, *sys.exc_info())
+            except BaseException as error:
+                self.sleeping = False
+                fault = error  # handled where what comes of it is caught, too
 
     def _turn(self) -> bool:
         """Make one turn; False when nothing is left that could make another one worth it."""
-        timers, poller, ready = self.timers, self.poller, self.ready
-        if timers.heap:
+        if self.timers.heap:
             self._run_timers()
+        timers, poller, ready = self.timers, self.poller, self.ready
         if ready or self.finished or self.link_calls:
             if not poller.idle:
                 self._poll(0)
         else:
             self.sleeping = True
-            if not ready:  # asked again now that whoever appends knows that we sleep
+            if not (ready or self.finished):  # asked again now that whoever appends knows that we sleep
                 deadline = timers.next_deadline()
                 if not (timers.refs or poller.refs or self.holds):
                     self.sleeping = False
@@ -299,21 +308,38 @@ class Hub(greenlet):
         self.current = None
         self.now = begin
 
+    def _on_fault(self, error: BaseException) -> None:
+        """Hand an error of the loop itself to the main greenlet; Ctrl-C while we slept is one, but none to report."""
+        if isinstance(error, self.SYSTEM_ERROR):
+            self._throw_main(error.with_traceback(None))
+        else:
+            self._report(None, error)
+
     def _ends_hub(self, entry: Any) -> bool:
         """Handle an error that came out of a ready entry; True for the end of the hub itself."""
-        exc_info = sys.exc_info()
-        if isinstance(exc_info[1], HubDestroyed):
+        error = sys.exc_info()[1]
+        if error is None or isinstance(error, HubDestroyed):
             return True
-        self.handle_error(entry, *exc_info)
+        self._report(entry, error)
         return False
+
+    def _report(self, context: Any, error: BaseException) -> None:
+        """Call handle_error(), which anybody may replace and which may therefore fail."""
+        try:
+            self.handle_error(context, type(error), error, error.__traceback__)
+        except HubDestroyed:
+            raise
+        except BaseException as fault:
+            self.print_exception(context, type(fault), fault, fault.__traceback__)
 
     def _run_timers(self) -> None:
         timers = self.timers
         now = self.clock()
+        last = timers.serial
         if self.accounted:
             self.now = monotonic()
         while True:
-            timer = timers.pop_due(now)
+            timer = timers.pop_due(now, last)
             if timer is None:
                 return
             function, args = timer.function, timer.args
@@ -331,7 +357,7 @@ class Hub(greenlet):
         if deadline is None:
             self._poll(None)
         else:
-            self._poll(max(0.0, deadline - self.clock()))
+            self._poll(min(max(0.0, deadline - self.clock()), LONGEST_SLEEP))
 
     def _poll(self, timeout: float | None) -> None:
         fired = self.poller.poll(timeout)
@@ -364,7 +390,7 @@ class Hub(greenlet):
     def _run_dry(self) -> None:
         joiner, self._joiner = self._joiner, None
         if joiner is not None:
-            self.ready.append(Callback(joiner, ()))
+            joiner(True)
             return
         message = (
             "This operation would block forever: nothing is ready and no timer, descriptor or thread can wake the hub"
@@ -374,7 +400,7 @@ class Hub(greenlet):
     # -- asking the hub for something
 
     def call_later(self, seconds: float, function: Callable[..., Any], args: Any = (), ref: bool = True) -> Timer:
-        """Call `function(*args)` in the hub after `seconds`; with `ref=False` the loop may end before. Does not block."""
+        """Call `function(*args)` in the hub after `seconds`; `ref=False`: the loop may end before. Does not block."""
         return self.timers.add(self.clock() + seconds, function, args, ref)
 
     def run_callback(self, function: Callable[..., Any], *args: Any) -> Callback:
@@ -403,7 +429,7 @@ class Hub(greenlet):
             resume(raw)
 
         timer = None if timeout is None else self.call_later(timeout, wake, (False,), ref=False)
-        self._joiner = lambda: wake(True)
+        self._joiner = wake
         try:
             park(self)
         finally:
@@ -443,6 +469,7 @@ class Hub(greenlet):
             if self:
                 self.throw(HubDestroyed())
             self._end_carriers()
+        self._leave_signals()
         self.poller.close()
         if hooks.hub_closed:
             hooks.call("hub_closed", self)
@@ -508,14 +535,26 @@ class Hub(greenlet):
             except ValueError:
                 pass
 
+    def _leave_signals(self) -> None:
+        """Undo that before our descriptor is closed: its number may soon be a file or a socket of somebody else's."""
+        if threading.get_ident() == threading.main_thread().ident:
+            try:
+                previous = signal.set_wakeup_fd(-1)
+                if previous not in (-1, self.poller.wakeup_fd):
+                    signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
+            except ValueError:
+                pass
+
     def _after_fork(self) -> None:
         """Start over in the child: nothing of the parent's goes on here but the greenlet that forked."""
+        self._leave_signals()
         self.poller.close()
         self.poller = Poller()
         self.timers = Timers()
         self.ready.clear()
         self.finished.clear()
         self.link_calls.clear()
+        self.batch = 0
         self.holds = 0
         self.sleeping = False
         self._joiner = None

@@ -68,7 +68,9 @@ class Timers:
         return timer
 
     def push(self, timer: Timer) -> None:
-        """Put a timer made for these timers into the heap."""
+        """Put a timer made for these timers into the heap. Raises ValueError for a deadline that is no number."""
+        if timer.deadline != timer.deadline:
+            raise ValueError("seconds must be a number, not nan: it would never be over")
         self.serial = serial = self.serial + 1
         heappush(self.heap, (timer.deadline, serial, timer))
         if timer.ref:
@@ -84,10 +86,15 @@ class Timers:
             self.cancelled -= 1
         return None
 
-    def pop_due(self, now: float) -> Timer | None:
-        """Take the earliest timer whose deadline has come; its `function` is still set (None: no such timer)."""
+    def pop_due(self, now: float, last: int) -> Timer | None:
+        """Take the earliest timer whose deadline has come; its `function` is still set (None: no such timer).
+
+        Those added after serial number `last` are for the next turn: one that adds itself again must not starve others.
+        """
         heap = self.heap
         while heap and heap[0][0] <= now:
+            if heap[0][1] > last:
+                return None
             timer = heappop(heap)[2]
             if timer.function is not None:
                 if timer.ref:

@@ -4,17 +4,19 @@ Everything that has `rawlink(callback)` and `unlink(callback)` can be waited for
 Greenlet, Event, AsyncResult, Semaphore and the other locks, Popen, futures.
 """
 
+from _thread import get_ident
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from greenlet import getcurrent
+
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import VALUE, Greenlet
 from greenscope.runtime.hub import get_hub
 from greenscope.runtime.instruments import hooks
 from greenscope.runtime.timeout import Timeout, limit
-from greenscope.runtime.waiting import current_hub, interrupt, park, park_until, resume, sleep, throw_args
+from greenscope.runtime.waiting import current_hub, interrupt, park_until, resume, sleep
 
 __all__ = ["iwait", "joinall", "kill", "killall", "wait"]
 
@@ -22,7 +24,7 @@ __all__ = ["iwait", "joinall", "kill", "killall", "wait"]
 class Gather:
     """A raw link that collects what is done, and resumes its greenlet when `wanted` are there."""
 
-    __slots__ = ("done", "hub", "raw", "wanted")
+    __slots__ = ("done", "foreign", "hub", "raw", "wanted")
     waits_as = "wait"
 
     def __init__(self, wanted: int) -> None:
@@ -30,15 +32,36 @@ class Gather:
         self.hub = current_hub(self.raw)
         self.done: deque[Any] = deque()
         self.wanted = wanted
+        self.foreign = False
 
     def __call__(self, source: Any) -> None:
         self.done.append(source)
         if len(self.done) >= self.wanted:
             raw = self.raw
-            if getcurrent() is not self.hub and get_hub() is not self.hub:
+            if self.hub.thread_ident != get_ident():
                 self.hub.run_callback(_resume_from, self)
             elif raw.waiting_on is self:
                 resume(raw)
+
+
+    def link(self, thing: Any) -> None:
+        """Have one more thing tell us when it is done."""
+        if getattr(thing, "hub", self.hub) is not self.hub:
+            self.foreign = True
+        thing.rawlink(self)
+
+    def park_until(self, seconds: float | None) -> bool:
+        """Park until what is wanted is there; False when `seconds` passed before. Blocks.
+
+        Things of other threads wake us from there: our hub cannot see that they will, so it is held.
+        """
+        if not self.foreign:
+            return park_until(self, seconds)
+        self.hub.hold()
+        try:
+            return park_until(self, seconds)
+        finally:
+            self.hub.release()
 
 
 def _resume_from(gather: Gather) -> None:
@@ -64,7 +87,7 @@ class WaitIterator:
         if gather is None:
             gather = self._gather = Gather(1)
             for thing in self._objects:
-                thing.rawlink(gather)
+                gather.link(thing)
             if self._timeout is not None:
                 self._deadline = gather.hub.clock() + self._timeout
         gather.raw = getcurrent()
@@ -77,12 +100,11 @@ class WaitIterator:
         if self._left <= 0:
             self.close()
             raise StopIteration
-        gather = self._begin()
         try:
+            gather = self._begin()
             while not gather.done:
-                if self._deadline is None:
-                    park(gather)
-                elif not park_until(gather, max(0.0, self._deadline - gather.hub.clock())) and not gather.done:
+                left = None if self._deadline is None else max(0.0, self._deadline - gather.hub.clock())
+                if not gather.park_until(left) and not gather.done:
                     self._left = 0
                     self.close()
                     raise StopIteration
@@ -137,12 +159,17 @@ def wait(objects: Sequence[Any] | None = None, timeout: float | None = None, cou
         for thing in objects:
             if isinstance(thing, Greenlet) and thing._state >= VALUE:
                 gather.done.append(thing)
+            elif thing.__class__ is Greenlet and thing.hub is gather.hub:  # the same, without the calls
+                if thing._links is None:
+                    thing._links = [gather]
+                else:
+                    thing._links.append(gather)
             else:
-                thing.rawlink(gather)
+                gather.link(thing)
         if len(gather.done) < wanted:
             seconds, given = limit(timeout)
-            if not park_until(gather, seconds) and given is not None:
-                raise given
+            if not gather.park_until(seconds) and given is not None:
+                raise given.throws
     finally:
         if len(gather.done) < len(objects):
             for thing in objects:
@@ -185,17 +212,8 @@ def kill(greenlet: Any, exception: Any = GreenletExit) -> None:
         return
     if isinstance(greenlet, Greenlet):
         greenlet.kill(exception, block=False)
-    elif getattr(greenlet, "waiting_on", None) is not None:
-        interrupt(greenlet, exception)
     else:
-        get_hub().run_callback(_throw_raw, greenlet, exception)
-
-
-def _throw_raw(raw: Any, exception: Any) -> None:
-    if getattr(raw, "waiting_on", None) is not None:
-        interrupt(raw, exception)
-    elif not raw.dead:
-        raw.throw(*throw_args(exception))
+        interrupt(greenlet, exception)
 
 
 def killall(
@@ -208,6 +226,7 @@ def killall(
     victims: list[Any] = []
     raws: list[Any] = []
     watched = hooks.kill_requested
+    here = get_ident()
     for one in greenlets:
         if not isinstance(one, Greenlet):
             if not one.dead:
@@ -216,14 +235,17 @@ def killall(
         elif one._state < VALUE:
             if watched:
                 hooks.call("kill_requested", one)
-            if not one._end_unstarted(exception):
+            if one.hub.thread_ident != here:  # its own thread has to look whether it has begun
+                one.hub.run_callback(one.kill, exception, False)
+                victims.append(one)
+            elif not one._end_unstarted(exception):
                 victims.append(one)
                 interrupt(one._carrier, exception)
     if not block or not (victims or raws):
         return
     seconds, given = limit(timeout)
     if not wait_dead(victims, raws, seconds):
-        raise given if given is not None else Timeout(seconds)
+        raise given.throws if given is not None else Timeout(seconds)
 
 
 def wait_dead(victims: list[Any], raws: list[Any], seconds: float | None) -> bool:
