@@ -83,14 +83,18 @@ class WaitIterator:
         self._gather: Gather | None = None
 
     def _begin(self) -> Gather:
-        gather = self._gather
-        if gather is None:
-            gather = self._gather = Gather(1)
-            for thing in self._objects:
-                gather.link(thing)
-            if self._timeout is not None:
-                self._deadline = gather.hub.clock() + self._timeout
-        gather.raw = getcurrent()
+        """Link all, and take the first that is ready already."""
+        gather = self._gather = Gather(1)
+        for thing in self._objects:
+            gather.link(thing)
+        if self._timeout is not None:
+            self._deadline = gather.hub.clock() + self._timeout
+        for thing in self._objects:
+            ready = getattr(thing, "ready", None)
+            if ready is not None and ready():
+                thing.unlink(gather)
+                gather.done.append(thing)
+                break
         return gather
 
     def __iter__(self) -> Iterator[Any]:
@@ -101,7 +105,8 @@ class WaitIterator:
             self.close()
             raise StopIteration
         try:
-            gather = self._begin()
+            gather = self._gather or self._begin()
+            gather.raw = getcurrent()
             while not gather.done:
                 left = None if self._deadline is None else max(0.0, self._deadline - gather.hub.clock())
                 if not gather.park_until(left) and not gather.done:
