@@ -45,6 +45,8 @@ from greenscope.app.waits import build_waits
 
 #: seconds that a dear answer (stacks, waits) is shared between those who ask
 KEEP = 1.0
+#: seconds before a feed that could not run is tried again
+RETRY = 5.0
 #: faults of our own that are told on stderr, and remembered for the health endpoint
 TOLD_FAULTS = 10
 
@@ -88,6 +90,7 @@ class Dashboard:
         self.fault_count = 0
         self.faults: deque[str] = deque(maxlen=TOLD_FAULTS)
         self._task: asyncio.Task[None] | None = None
+        self._retry = 0.0
         self.info: dict[str, Any] = {
             "name": name or Path(sys.argv[0] if sys.argv else "").name or "python",
             "version": __version__,
@@ -104,13 +107,15 @@ class Dashboard:
         loop = asyncio.get_running_loop()
         if self.closed or (task is not None and task.get_loop() is loop and not task.done()):
             return
-        self.probe.attach()
-        self._task = loop.create_task(self._run_feed())
+        if time.monotonic() >= self._retry:
+            self._task = loop.create_task(self._run_feed())
 
     async def _run_feed(self) -> None:
+        """Tick until closed; what stops it is a fault, and the next request after a while tries again."""
         try:
             await self.feed.run()
         except Exception as error:
+            self._retry = time.monotonic() + RETRY
             self.on_fault(error)
 
     def close(self) -> None:
@@ -202,6 +207,7 @@ class DashboardApp(Starlette):
 
     def __init__(self, dashboard: Dashboard, routes: list[BaseRoute]) -> None:
         super().__init__(routes=routes, exception_handlers=ERRORS, lifespan=_lifespan)
+        self.router.redirect_slashes = False  # a redirect is made from the Host header; a wrong path is just wrong
         self.state.dashboard = dashboard
         self.dashboard = dashboard
 

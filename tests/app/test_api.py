@@ -114,12 +114,14 @@ def test_a_hundred_thousand_greenlets_do_not_hold_up_other_requests(make_board: 
 @pytest.mark.parametrize(
     ("path", "field"),
     [
-        ("/api/greenlets?limit=1001", "limit"), ("/api/greenlets?limit=x", "limit"), ("/api/greenlets?sort=nope", "sort"),
-        ("/api/greenlets?state=dead", "state"), ("/api/greenlets?nope=1", "nope"), ("/api/greenlets?format=xml", "format"),
-        ("/api/greenlets?offset=-1", "offset"), ("/api/greenlets?q=%22open", "q"), ("/api/greenlets?limit=1&limit=2", "limit"),
-        ("/api/tree?depth=99", "depth"), ("/api/tree?width=0", "width"), ("/api/tree?root=x", "root"),
-        ("/api/tree?depth=1&depth=2", "depth"), ("/api/health?x=1", "x"), ("/api/audit?limit=0", "limit"),
-        ("/api/groups?x", "x"), ("/events?kinds=nope", "kinds"),
+        ("/api/greenlets?limit=1001", "limit"), ("/api/greenlets?limit=x", "limit"),
+        ("/api/greenlets?sort=nope", "sort"), ("/api/greenlets?state=dead", "state"),
+        ("/api/greenlets?nope=1", "nope"), ("/api/greenlets?format=xml", "format"),
+        ("/api/greenlets?offset=-1", "offset"), ("/api/greenlets?q=%22open", "q"),
+        ("/api/greenlets?limit=1&limit=2", "limit"), ("/api/tree?depth=99", "depth"),
+        ("/api/tree?width=0", "width"), ("/api/tree?root=x", "root"), ("/api/tree?depth=1&depth=2", "depth"),
+        ("/api/health?x=1", "x"), ("/api/audit?limit=0", "limit"), ("/api/groups?x", "x"),
+        ("/events?kinds=nope", "kinds"),
     ],
 )  # fmt: skip
 def test_senseless_parameters_are_422_and_named(board: Any, path: str, field: str) -> None:
