@@ -6,7 +6,7 @@ joins, takes no lock of the program's, logs nothing, and imports everything befo
 gevent. In a forked child, which has no server thread, the descriptors are closed. When told to stop, it says `bye` on
 the streams and is gone within 3 s, however stalled their readers are.
 
-A caller may stop it from any thread: `stop` sets a flag that the loop looks at ten times a second.
+A caller may stop it from any thread: `stop` sets a flag and wakes the loop, which looks twice a second anyway.
 """
 
 import _thread
@@ -38,6 +38,8 @@ __all__ = ["DashboardServer", "InsecureBind", "Limits", "PortInUse"]
 #: seconds that healthy clients get for their last bytes, and that all get before they are cut
 GRACE_HEALTHY = 1.0
 GRACE_STALLED = 2.0
+#: tenths of a second between two looks at the flag
+HALF_SECOND = 5
 WILDCARDS = ("", "0.0.0.0", "::", "[::]")
 
 
@@ -76,6 +78,8 @@ class DashboardServer(Server):
         self._socket_file: tuple[int, int] | None = None
         self._running = False
         self._ident = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._woken: asyncio.Event | None = None
         self._check_exposure()
         config = Config(
             app,
@@ -186,6 +190,7 @@ class DashboardServer(Server):
     def stop(self, timeout: float = 5.0) -> bool:
         """Stop serving and wait at most `timeout` seconds; True when it has ended. From any thread; idempotent."""
         self.should_exit = True
+        self.wake()
         if not self._running:
             self._release()
             self.finished = True
@@ -197,12 +202,36 @@ class DashboardServer(Server):
             time.sleep(0.005)  # cooperative where the program has patched it; no lock that it could hold
         return self.finished
 
+    def wake(self) -> None:
+        """Let the loop look at `should_exit` now; from any thread, and from a signal handler."""
+        loop, woken = self._loop, self._woken
+        if loop is not None and woken is not None:
+            try:
+                loop.call_soon_threadsafe(woken.set)
+            except RuntimeError:
+                pass  # it has ended already
+
+    async def main_loop(self) -> None:
+        """Wait for the end, and keep the Date header of answers right."""
+        assert self._woken is not None
+        turn = 0
+        # uvicorn's own loop wakes ten times a second; its tick counts in tenths
+        while not await self.on_tick(turn):
+            turn += HALF_SECOND
+            try:
+                await asyncio.wait_for(self._woken.wait(), HALF_SECOND / 10)
+            except TimeoutError:
+                pass
+
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in the running loop until `should_exit`."""
         assert self._socket is not None
-        asyncio.get_running_loop().set_exception_handler(self._on_loop_fault)
+        self._woken = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._on_loop_fault)
         self.lifespan = self.config.lifespan_class(self.config)
         await self.startup(sockets=[self._socket])
+        self.dashboard.start()  # not with the first request: what happens before it is part of the story
         try:
             if not self.should_exit:
                 await self.main_loop()
@@ -280,6 +309,7 @@ class _Signals:
             self._server.force_exit = True  # the second Ctrl-C means now
         self._server.should_exit = True
         self._server.signal = number
+        self._server.wake()
 
 
 _servers: "weakref.WeakSet[DashboardServer]" = weakref.WeakSet()

@@ -270,7 +270,8 @@ class NativeProbe:
             if id not in self.alive:
                 continue  # its end tells
             if getattr(greenlet, "_state", 2) == 2:
-                events.append(Event("started", getattr(greenlet, "_began", 0.0) or monotonic(), greenlet=id))
+                began = getattr(greenlet, "_began", 0.0) or self.known[id].created
+                events.append(Event("started", began, greenlet=id))
             else:
                 unbegun[id] = greenlet  # to the end of the line
 

@@ -91,7 +91,7 @@ class NativeView:
         owner = getattr(waited, "owner", None)
         return WaitRecord(
             kind=safe_text(kind, 40),
-            name=safe_text(name, 80) if isinstance(name, str) else type(waited).__name__,
+            name=safe_text(name, 80) if isinstance(name, str) else "",
             since=since,
             owner=None if owner is None else self.probe.id_of(owner),
             target=target,
