@@ -9,12 +9,15 @@ import errno
 import os
 import socket
 import stat
+import sys
 import tempfile
 from pathlib import Path
 
 #: a reader that stalls absorbs this much in the kernel instead of 3.9 MB
 SEND_BUFFER = 64 * 1024
 BACKLOG = 512
+#: sun_path of unix(7) without its final NUL; the BSDs have 103
+MAX_PATH = 107 if sys.platform == "linux" else 103
 
 
 class PortInUse(OSError):
@@ -65,10 +68,12 @@ def bind_unix(path: Path) -> socket.socket:
     Raises PortInUse when another process answers there, OSError when the place is not safe or not a socket.
     """
     folder = path.parent
+    if max(len(os.fsencode(path)), len(os.fsencode(folder)) + len("/.12345678/s")) > MAX_PATH:
+        raise OSError(errno.ENAMETOOLONG, f"cannot listen on {path}: a socket's path has at most {MAX_PATH} bytes")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_folder(folder)
     check_place(path)
-    private = Path(tempfile.mkdtemp(prefix=".gs-", dir=folder))  # mkdtemp makes it 0700
+    private = Path(tempfile.mkdtemp(prefix=".", dir=folder))  # mkdtemp makes it 0700
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made = private / "s"
     try:
