@@ -103,6 +103,12 @@ class Timers:
             self.cancelled -= 1
         return None
 
+    def shift(self, seconds: float) -> None:
+        """Move every deadline by `seconds`, for a clock that is set."""
+        for _, _, timer in self.heap:
+            timer.deadline += seconds
+        self.heap[:] = [(deadline + seconds, serial, timer) for deadline, serial, timer in self.heap]
+
     def rebuild(self) -> None:
         """Drop all cancelled timers from the heap."""
         self.heap[:] = [entry for entry in self.heap if entry[2].function is not None]

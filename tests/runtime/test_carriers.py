@@ -1,0 +1,368 @@
+"""Borrowed raw greenlets: what one job leaves behind must not reach the next."""
+
+import contextvars
+import gc
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import greenlet
+import pytest
+
+from greenscope.runtime import (
+    Greenlet,
+    GreenletExit,
+    Timeout,
+    get_hub,
+    getcurrent,
+    joinall,
+    kill,
+    sleep,
+    spawn,
+    testing,
+    wait,
+)
+from greenscope.runtime.carriers import FREE_LIMIT, Carrier
+
+
+class Thing:
+    """Something that can be weakly referenced."""
+
+
+def run(function: Callable[..., Any], *args: Any) -> Any:
+    return spawn(function, *args).get()
+
+
+def test_carrier_is_used_again_and_current_is_the_task() -> None:
+    raws: list[Any] = []
+
+    def task() -> Any:
+        raws.append(greenlet.getcurrent())
+        return getcurrent()
+
+    tasks = [spawn(task) for _ in range(3)]
+    assert [one.get() for one in tasks] == tasks
+    assert raws[0] is raws[1] is raws[2]
+
+
+def test_free_list_is_bounded() -> None:
+    tasks = [spawn(sleep, 0) for _ in range(FREE_LIMIT * 2)]
+    joinall(tasks)
+    sleep(0)
+    assert len(get_hub().free) <= FREE_LIMIT
+
+
+def test_current_greenlet_of_a_false_subclass_is_itself() -> None:
+    class False_(Greenlet):
+        def __bool__(self) -> bool:
+            return False
+
+    task = False_.spawn(lambda: (getcurrent(), spawn(lambda: None).spawning_greenlet()))
+    task.join()
+    assert task.value == (task, task)
+
+
+def test_each_task_begins_with_an_empty_context() -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="empty")
+
+    def task() -> str:
+        found = variable.get()
+        variable.set("used")
+        return found
+
+    variable.set("main")
+    assert [run(task) for _ in range(3)] == ["empty"] * 3
+    chained = [spawn(task) for _ in range(3)]
+    assert [one.get() for one in chained] == ["empty"] * 3
+
+
+def test_each_link_callback_begins_with_an_empty_context() -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("link_variable", default="empty")
+    found: list[str] = []
+
+    def callback(_: Any) -> None:
+        found.append(variable.get())
+        variable.set("used")
+
+    task = spawn(lambda: None)
+    for _ in range(3):
+        task.link(lambda source: callback(source))
+    sleep(0)
+    sleep(0)
+    assert found == ["empty"] * 3
+
+
+def test_exception_of_one_task_is_unknown_to_the_next(capfd: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise ValueError("seen by nobody else")
+
+    failed = spawn(fail)
+    after = spawn(sys.exc_info)
+    handled = spawn(lambda: (sleep(0), sys.exc_info())[1])
+    joinall([failed, after, handled])
+    assert after.value == handled.value == (None, None, None)
+
+
+def test_idle_carriers_keep_nothing_of_their_tasks(capfd: pytest.CaptureFixture[str]) -> None:
+    refs: list[weakref.ref[Any]] = []
+
+    def keep(thing: Any) -> None:
+        refs.append(weakref.ref(thing))
+
+    def succeed(thing: Any, *, more: Any) -> Any:
+        sleep(0)
+        return thing
+
+    def fail(thing: Any) -> None:
+        local = thing
+        raise ValueError(local)
+
+    def body() -> None:
+        for function, args, kwargs in ((succeed, (Thing(),), {"more": Thing()}), (fail, (Thing(),), {})):
+            for argument in (*args, *kwargs.values()):
+                keep(argument)
+            task = spawn(function, *args, **kwargs)
+            keep(task)
+            task.join()
+        link_argument = spawn(lambda: None)
+        keep(link_argument)
+        link_argument.link(lambda source: None)
+        link_argument.join()
+
+    run(body)
+    sleep(0)
+    sleep(0)
+    gc.collect()
+    assert [ref() for ref in refs if ref() is not None] == []
+    assert get_hub().free
+
+
+def test_killed_task_keeps_no_frames() -> None:
+    def victim() -> None:
+        thing = Thing()
+        refs.append(weakref.ref(thing))
+        sleep(1000)
+
+    refs: list[weakref.ref[Any]] = []
+    task = spawn(victim)
+    sleep(0)
+    gc.disable()
+    try:
+        task.kill()
+        assert isinstance(task.value, GreenletExit)
+        assert refs[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_traceback_of_a_failure_begins_in_the_function(capfd: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    task = spawn(fail)
+    task.join()
+    assert task.exc_info is not None
+    assert task.exc_info[2].tb_frame.f_code is fail.__code__
+    wrong: Any = spawn(lambda required: None)
+    wrong.join()
+    assert isinstance(wrong.exception, TypeError)
+    assert wrong.exc_info[2] is None
+
+
+def test_forgotten_timeout_spares_the_next_task() -> None:
+    def forget() -> Any:
+        Timeout.start_new(5)
+        return greenlet.getcurrent()
+
+    def innocent() -> tuple[Any, str]:
+        sleep(10)
+        return greenlet.getcurrent(), "lived"
+
+    with testing.virtual_clock():
+        first = run(forget)
+        assert run(innocent) == (first, "lived")
+
+
+def test_late_kill_spares_the_next_task() -> None:
+    def kill_myself() -> Any:
+        getcurrent().kill(block=False)
+        return greenlet.getcurrent()
+
+    def innocent() -> tuple[Any, str]:
+        sleep(0)
+        sleep(0)
+        return greenlet.getcurrent(), "lived"
+
+    late, next_one = spawn(kill_myself), spawn(innocent)
+    joinall([late, next_one])
+    assert next_one.value == (late.value, "lived")
+
+
+def test_late_kill_spares_the_idle_carrier() -> None:
+    def kill_myself() -> Any:
+        getcurrent().kill(block=False)
+        return greenlet.getcurrent()
+
+    raw = run(kill_myself)
+    sleep(0)
+    assert raw in get_hub().free
+    assert not raw.dead
+    assert run(greenlet.getcurrent) is raw
+
+
+def test_second_error_for_a_task_that_ends_at_the_first_spares_the_next() -> None:
+    def innocent() -> str:
+        for _ in range(5):
+            sleep(0)
+        return "lived"
+
+    def victim() -> None:
+        try:
+            sleep(1000)
+        except ValueError:
+            spawned.append(spawn(innocent))
+
+    spawned: list[Greenlet] = []
+    task = spawn(victim)
+    sleep(0)
+    task.kill(ValueError, block=False)
+    task.kill(ValueError, block=False)
+    task.join()
+    assert spawned[0].get() == "lived"
+
+
+def test_kill_of_a_link_callbacks_greenlet_after_its_end_spares_the_carrier() -> None:
+    raws: list[Any] = []
+    task = spawn(lambda: None)
+    task.link(lambda source: raws.append(getcurrent()))
+    task.join()
+    sleep(0)
+    assert type(raws[0]) is Carrier
+    kill(raws[0])
+    sleep(0)
+    assert not raws[0].dead
+    assert run(lambda: "served") == "served"
+
+
+def test_forgotten_timeout_of_a_link_callback_spares_the_next_callback() -> None:
+    lived: list[bool] = []
+
+    def second(_: Any) -> None:
+        sleep(10)
+        lived.append(True)
+
+    with testing.virtual_clock():
+        task = spawn(lambda: None)
+        task.link(lambda source: Timeout.start_new(5))
+        task.link(second)
+        sleep(20)
+    assert lived == [True]
+
+
+def test_carrier_ends_with_a_killed_task_and_others_go_on() -> None:
+    tasks = [spawn(sleep, 1000) for _ in range(5)]
+    sleep(0)
+    raws = [one._carrier for one in tasks]
+    tasks[2].kill()
+    assert [raw.dead for raw in raws if raw is not None] == [False, False, True, False, False]
+    for one in tasks:
+        one.kill()
+
+
+def test_task_that_swallows_its_kill_gives_its_carrier_back() -> None:
+    def stubborn() -> str:
+        try:
+            sleep(1000)
+        except GreenletExit:
+            pass
+        sleep(0)
+        return "lived"
+
+    task = spawn(stubborn)
+    sleep(0)
+    raw = task._carrier
+    task.kill()
+    assert task.value == "lived"
+    assert raw in get_hub().free
+
+
+def test_throw_by_hand_into_a_ready_greenlet_loses_no_turn() -> None:
+    """Whoever leaves the ready queue early must not make the hub miscount its batch."""
+    ran: list[str] = []
+
+    def ready() -> None:
+        sleep(0)
+        try:
+            sleep(0)
+        except ValueError:
+            ran.append("thrown")
+
+    def thrower() -> None:
+        get_hub().run_callback(target.throw, ValueError)
+        sleep(0)
+        ran.append("thrower")
+
+    target = spawn(ready)
+    other = spawn(thrower)
+    third = spawn(lambda: (sleep(0), sleep(0), ran.append("third")))
+    joinall([target, other, third])
+    assert sorted(ran) == ["third", "thrower", "thrown"]
+
+
+def test_batch_is_counted_right_when_a_ready_greenlet_is_thrown_into_within_it() -> None:
+    ran: list[int] = []
+    sleepers = [spawn(lambda n=n: (sleep(0), ran.append(n))) for n in range(3)]
+    sleep(0)
+
+    def throw_into_last() -> None:
+        raw: Any = sleepers[2]._carrier
+        raw.throw(GreenletExit)
+
+    get_hub().ready.appendleft(_Turn(throw_into_last))
+    wait(sleepers)
+    assert ran == [0, 1]
+    assert sleepers[2].dead
+
+
+class _Turn:
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+
+    def _turn(self, hub: Any) -> None:
+        self._function()
+
+
+def test_parked_raw_greenlet_that_is_collected_ends_at_once() -> None:
+    ended: list[str] = []
+
+    def parked() -> None:
+        try:
+            get_hub().switch()
+        finally:
+            ended.append("ended")
+
+    raw = greenlet.greenlet(parked, get_hub())
+    get_hub().run_callback(raw.switch)
+    sleep(0)
+    del raw
+    gc.collect()
+    assert ended == ["ended"]
+    assert run(lambda: 1) == 1
+
+
+def test_carriers_of_a_destroyed_hub_are_freed() -> None:
+    refs: list[Any] = []
+
+    def thread() -> None:
+        joinall([spawn(sleep, 0) for _ in range(20)])
+        refs.extend(get_hub().carriers)
+        get_hub().destroy()
+
+    native = threading.Thread(target=thread)
+    native.start()
+    native.join()
+    gc.collect()
+    assert len(refs) == 20
+    assert [ref() for ref in refs if ref() is not None] == []
