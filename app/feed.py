@@ -114,7 +114,7 @@ class Feed:
         self._making: dict[tuple[Any, ...], asyncio.Task[Selection]] = {}
         self._surveyed = float("-inf")
         self._survey_cost = 0.0
-        self._suspects: tuple[set[int], set[int]] | None = None
+        self._suspects: tuple[set[int], set[int], int] | None = None
         self._checked = self.started
         self._lost = 0
 
@@ -226,14 +226,15 @@ class Feed:
         after the next drain is put right.
         """
         if self._suspects is not None:
-            births, ends = self._suspects
+            births, ends, lost = self._suspects
             self._suspects = None
-            if self.population.reconcile(self.probe, births, ends, now) or self._lost:
-                lost, self._lost = self._lost, 0
+            if self.population.reconcile(self.probe, births, ends) or lost:
+                self.population.recover(self.probe, now)
+                self._lost -= lost
                 self.publish("gap", lost=lost, dropped=dict(self.dropped))
         elif now - self._checked >= (self.limits.reconcile if self._lost else self.limits.check):
             self._checked = now
-            self._suspects = self.population.compare(self.probe.live_ids())
+            self._suspects = (*self.population.compare(self.probe.live_ids()), self._lost)
 
     # -- the event stream's side ---------------------------------------------------------------------------
 

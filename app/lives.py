@@ -27,6 +27,7 @@ class Life:
     """One greenlet from its birth until it is forgotten."""
 
     __slots__ = (
+        "begun",
         "blocked",
         "children",
         "ended",
@@ -44,6 +45,8 @@ class Life:
 
     def __init__(self, record: GreenletRecord) -> None:
         self.record = record
+        #: whether it has run, and since when (None with `begun`: its `started` was dropped)
+        self.begun = False
         self.started: float | None = None
         self.ended: float | None = None
         self.final: State | None = None
@@ -64,7 +67,7 @@ class Life:
             return self.final
         if self.sample is not None:
             return self.sample.state
-        return "pending" if self.started is None else "running"
+        return "running" if self.begun else "pending"
 
     @property
     def haystack(self) -> str:
@@ -107,9 +110,9 @@ class Life:
             "function": safe_text(record.function),
         }
 
-    def core(self) -> tuple[GreenletRecord, float | None, tuple[int, ...], float | None]:
-        """Return, as values that never change, what events have told: record, start, groups, kill request."""
-        return (self.record, self.started, self.groups, self.kill_requested)
+    def core(self) -> tuple[GreenletRecord, bool, float | None, tuple[int, ...], float | None]:
+        """Return, as values that never change, what events tell: record, begun, start, groups, kill request."""
+        return (self.record, self.begun, self.started, self.groups, self.kill_requested)
 
 
 class Band:

@@ -90,6 +90,7 @@ class Population:
         life = self.lives.get(event.greenlet or 0)
         if life is not None and life.started is None:
             life.started = event.t
+            life.begun = True
         return life
 
     def _ended(self, event: Event) -> Life | None:
@@ -204,7 +205,7 @@ class Population:
         unknown = {id for id in alive.difference(self.lives) if self.finished.get(id) is None}
         return unknown, self.lives.keys() - alive
 
-    def reconcile(self, probe: Probe, births: set[int], ends: set[int], now: float) -> bool:
+    def reconcile(self, probe: Probe, births: set[int], ends: set[int]) -> bool:
         """Put right what is still wrong of a comparison before the last drain; tell whether anything was."""
         births = {id for id in births if id not in self.lives and self.finished.get(id) is None}
         ends = ends & self.lives.keys()
@@ -213,9 +214,14 @@ class Population:
         for id in ends:
             life = self.lives.pop(id)
             self._forget([life])
-        if births or ends:
-            self._regroup(probe.groups(), now)
         return bool(births or ends)
+
+    def recover(self, probe: Probe, now: float) -> None:
+        """After drops, take from a look what events would have told: memberships, and who has begun."""
+        self._regroup(probe.groups(), now)
+        unbegun = [id for id, life in self.lives.items() if not life.begun]
+        for sample in probe.sample(unbegun):
+            self.lives[sample.id].begun = sample.state != "pending"
 
     def _regroup(self, samples: list[GroupSample], now: float) -> None:
         """Make memberships what a look at all groups says."""

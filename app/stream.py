@@ -480,13 +480,13 @@ def snapshot_parts(feed: Feed, mode: SnapshotMode, rows: int) -> Iterator[tuple[
             str(record.id): {
                 "name": safe_text(record.name),
                 "function": safe_text(record.function),
-                "state": "pending" if started is None else "started",
+                "state": "started" if begun else "pending",
                 "created": clock.rfc3339(record.created),
                 "started": clock.rfc3339(started),
                 "groups": [str(group) for group in groups],
                 "kill_requested": clock.rfc3339(kill_requested),
             }
-            for record, started, groups, kill_requested in cores[part * rows : (part + 1) * rows]
+            for record, begun, started, groups, kill_requested in cores[part * rows : (part + 1) * rows]
         }
         value = {"seq": seq, "part": part + 1, "parts": parts, **(head if part == 0 else {}), "greenlets": greenlets}
         yield value, part + 1 == parts
