@@ -1,0 +1,311 @@
+"""What is known of each greenlet of a gevent program: one entry each, made in the hub, read by the dashboard.
+
+    hub's thread                                    dashboard's thread
+    spawned, first switch, end -> [bounded log] --> records, events        (gevent_events)
+    every switch -> counters in the entry  -------> samples                (gevent_view)
+
+An `Entry` is a weak reference to its greenlet: watching keeps nothing alive. It carries its numbers in slots, so
+that a switch costs a few stores and no call. A `Lane` is one thread with a hub: its entries by `id(greenlet)`
+(a greenlet's own hash and equality may be the program's code), who runs, and since when.
+
+The log holds the entry itself, once per thing that happened to it: born, started, ended, in this order. What is
+told about each is worked out when it is drained. When the log is full, the step is skipped and counted by kind.
+
+No lock anywhere: one thread writes a lane, others read it; log and counters rely on the atomicity of single
+operations on dict and deque.
+"""
+
+import itertools
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import CodeType
+from typing import Any, Literal, TypeVar
+
+from greenscope.app.model import ExceptionRecord, Site
+
+#: things kept in the log between two drains
+LOG_LIMIT = 100_000
+#: texts of faults kept for the health page
+FAULTS_KEPT = 20
+
+T = TypeVar("T")
+Outcome = Literal["succeeded", "failed", "killed"]
+#: steps of a life, as they appear in the log
+BORN, STARTED, ENDED = 0, 1, 2
+_STEPS = ("spawned", "started", "ended")
+
+
+class Entry(weakref.ref[Any]):
+    """One greenlet; calling it returns the greenlet or None.
+
+    `function` is a code object, or (name, file, line). `origin` is gevent's own spawning stack, or (code, lasti), or
+    None. `since` is when it was last switched out. Compare entries with `is` only: equality is the greenlets' own.
+    """
+
+    __slots__ = (
+        "born",
+        "ended",
+        "exception",
+        "function",
+        "groups",
+        "id",
+        "killed_at",
+        "kind",
+        "known",
+        "lane",
+        "longest",
+        "origin",
+        "outcome",
+        "parent",
+        "ready",
+        "run",
+        "since",
+        "skipped",
+        "started",
+        "step",
+        "switches",
+    )
+    id: int
+    lane: "Lane"
+    #: monotonic second of the spawn; of its discovery, where it is older than the watching
+    born: float
+    started: float
+    since: float
+    ended: float
+    parent: int
+    function: "CodeType | tuple[str, str, int] | None"
+    origin: Any
+    kind: Literal["greenlet", "raw", "main", "hub"]
+    #: False for a raw greenlet that may yet end in its first run: it is told only when it parks
+    known: bool
+    groups: tuple[int, ...]
+    run: float
+    ready: float
+    longest: float
+    switches: int
+    killed_at: float
+    outcome: Outcome | None
+    exception: ExceptionRecord | None
+    #: the next step to tell, and the steps that did not fit into the log (bits)
+    step: int
+    skipped: int
+
+
+class GroupEntry(weakref.ref[Any]):
+    """One Group or Pool; `members` are the ids that the events have told so far (the dashboard's thread's)."""
+
+    __slots__ = ("closed", "id", "lane", "members", "name", "opened")
+    id: int
+    lane: "Lane"
+    name: str
+    opened: float
+    closed: bool
+    members: dict[int, None]
+
+
+class Block:
+    """A stretch in which the hub did not get control: who ran, from when, how long, and the stack if one was taken."""
+
+    __slots__ = ("entry", "lasted", "stack", "t")
+
+    def __init__(self, entry: Entry | None, t: float, lasted: float, stack: tuple[Site, ...]) -> None:
+        self.entry = entry
+        self.t = t
+        self.lasted = lasted
+        self.stack = stack
+
+
+class KillNote:
+    """A kill that was asked for through the dashboard and has reached the hub."""
+
+    __slots__ = ("entry", "t")
+
+    def __init__(self, entry: Entry, t: float) -> None:
+        self.entry = entry
+        self.t = t
+
+
+class Lane:
+    """One thread with a hub."""
+
+    __slots__ = (
+        "block_began",
+        "block_stack",
+        "current",
+        "entries",
+        "gone",
+        "hidden",
+        "hub",
+        "hub_entry",
+        "ident",
+        "last",
+        "name",
+        "pending",
+        "previous",
+        "raws",
+        "trace",
+        "traced",
+        "turn_number",
+        "turn_since",
+    )
+
+    def __init__(self, ident: int, name: str, hub: Any, hub_entry: Entry, now: float) -> None:
+        self.ident = ident
+        self.name = name
+        self.hub: weakref.ref[Any] = weakref.ref(hub)
+        self.entries: dict[int, Entry] = {id(hub): hub_entry}
+        self.hub_entry = hub_entry
+        self.current = hub_entry
+        #: when `current` got control
+        self.last = now
+        self.pending = 0
+        self.hidden = False
+        self.gone = False
+        self.traced = False
+        self.trace: Callable[[str, Any], None] | None = None
+        self.previous: Callable[[str, Any], None] | None = None
+        self.raws: deque[Entry] = deque()
+        self.turn_number: int | None = None
+        self.turn_since = now
+        self.block_began = 0.0
+        self.block_stack: tuple[Site, ...] = ()
+
+    def living(self) -> list[Entry]:
+        """Return the entries of all that has not ended, without the hub's own."""
+        return [entry for entry in snapshot(self.entries) if entry.kind != "hub" and not entry.ended]
+
+
+class Registry:
+    """All lanes, entries and groups, and the log of what happened."""
+
+    def __init__(self, log_limit: int = LOG_LIMIT) -> None:
+        self.log_limit = log_limit
+        self.log: deque[Any] = deque()
+        self.dropped: dict[str, int] = {}
+        self.faults: list[str] = []
+        self.lanes: dict[int, Lane] = {}
+        self.groups: dict[int, GroupEntry] = {}
+        #: id(group) -> its entry, for the hub's threads
+        self.groups_by_key: dict[int, GroupEntry] = {}
+        self.ids = itertools.count(1)
+        self.group_ids = itertools.count(1)
+        #: id -> entry, the dashboard's thread's own
+        self._index: dict[int, Entry] = {}
+        #: no id above this was ever given to a greenlet that the dashboard has heard of
+        self.highest = 0
+
+    # -- the hub's side
+
+    def new_entry(self, greenlet: Any, lane: Lane, now: float, kind: Literal["greenlet", "raw", "main"]) -> Entry:
+        """Make an entry with nothing in it yet, and let the lane find it."""
+        entry = blank(greenlet, next(self.ids), now, kind)
+        entry.lane = lane
+        lane.entries[id(greenlet)] = entry
+        return entry
+
+    def note(self, entry: Entry, step: int) -> None:
+        """Log a step of a life, or count it as dropped."""
+        if len(self.log) < self.log_limit:
+            self.log.append(entry)
+        else:
+            entry.skipped |= 1 << step
+            kind = entry.outcome or "succeeded" if step == ENDED else _STEPS[step]
+            self.dropped[kind] = self.dropped.get(kind, 0) + 1
+
+    def note_other(self, item: Block | KillNote | GroupEntry, kind: str) -> None:
+        """Log something that is no step of a life, or count it as dropped."""
+        if len(self.log) < self.log_limit:
+            self.log.append(item)
+        else:
+            self.dropped[kind] = self.dropped.get(kind, 0) + 1
+
+    def fault(self, where: str, error: BaseException) -> None:
+        """Keep what broke in the observer, as text made without the program's help."""
+        tb = error.__traceback__
+        while tb is not None and tb.tb_next is not None:
+            tb = tb.tb_next
+        line = "" if tb is None else f" at {tb.tb_frame.f_code.co_name}:{tb.tb_lineno}"
+        if len(self.faults) < FAULTS_KEPT:
+            self.faults.append(f"{where}: {type(error).__name__}{line}")
+
+    # -- the dashboard's side
+
+    def shown_lanes(self) -> list[Lane]:
+        """Return the lanes of the program: without the dashboard's own and those that are gone."""
+        return [lane for lane in snapshot(self.lanes) if not lane.hidden and not lane.gone]
+
+    def living(self) -> Iterator[Entry]:
+        """Iterate over all that lives and is told of."""
+        for lane in self.shown_lanes():
+            for entry in lane.living():
+                if entry.known:
+                    yield entry
+
+    def learn(self, entry: Entry) -> None:
+        """Let an entry be found by its id."""
+        self._index[entry.id] = entry
+        self.highest = max(self.highest, entry.id)
+
+    def forget(self, entry: Entry) -> None:
+        """Let an ended entry no longer be found."""
+        self._index.pop(entry.id, None)
+
+    def find(self, id: int) -> Entry | None:
+        """Return the live entry with this id."""
+        entry = self._index.get(id)
+        if entry is None and id > 0:
+            for other in self.living():
+                if other.id not in self._index:
+                    self.learn(other)
+            entry = self._index.get(id)
+        if entry is None or entry.ended or entry.lane.hidden or entry.lane.gone:
+            return None
+        return entry
+
+    def indexed(self) -> list[Entry]:
+        """Return all entries that the dashboard's thread has been told of and that have not been told as ended."""
+        return list(self._index.values())
+
+    def id_of(self, greenlet: Any) -> int | None:
+        """Return the id of a greenlet (None: not registered, hidden, or a hub)."""
+        key = id(greenlet)
+        for lane in self.shown_lanes():
+            entry = lane.entries.get(key)
+            if entry is not None and entry() is greenlet:
+                return entry.id if entry.kind != "hub" and entry.known else None
+        return None
+
+
+def blank(greenlet: Any, number: int, now: float, kind: Literal["greenlet", "raw", "main", "hub"]) -> Entry:
+    """Return an entry with all its slots filled; `lane` is the caller's to set."""
+    entry = Entry(greenlet)
+    entry.id = number
+    entry.born = entry.since = now
+    entry.started = entry.ended = entry.run = entry.ready = entry.longest = entry.killed_at = 0.0
+    entry.parent = entry.switches = entry.step = entry.skipped = 0
+    entry.function = entry.origin = entry.outcome = entry.exception = None
+    entry.kind = kind
+    entry.known = True
+    entry.groups = ()
+    return entry
+
+
+def hub_entry(hub: Any, now: float) -> Entry:
+    """Return the entry that stands for a hub: it is accounted like others, and shown nowhere."""
+    entry = blank(hub, 0, now, "hub")
+    entry.started = now
+    entry.longest = float("inf")  # no stretch in the hub is ever a block
+    return entry
+
+
+def snapshot(mapping: dict[Any, T]) -> list[T]:
+    """Return the values of a dict that another thread may change meanwhile."""
+    while True:
+        try:
+            return list(mapping.values())
+        except RuntimeError:
+            continue  # it grew while it was copied
+
+
+__all__ = ["BORN", "ENDED", "STARTED", "Block", "Entry", "GroupEntry", "KillNote", "Lane", "Registry"]
