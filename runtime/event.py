@@ -45,7 +45,7 @@ class Event(Linkable):
         """Set the flag; all that wait become ready. Does not block."""
         self._flag = True
         if self._waiters:
-            self._grant_all()
+            self._call_all()
         if self._links:
             self._schedule_links()
 
@@ -125,7 +125,7 @@ class AsyncResult(Linkable):
 
     def _notify(self) -> None:
         if self._waiters:
-            self._grant_all()
+            self._call_all()
         if self._links:
             self._schedule_links()
 

@@ -1,11 +1,14 @@
 """What Event, AsyncResult and the locks share: greenlets in line, and raw links.
 
-Two kinds wait. A `Waiting` is a greenlet that stands in line, in order of arrival; it
-is resumed at once. A *link* is anybody's callback: it is called in the hub's next
-turn, as in gevent. Both may belong to the hub of another thread; then that hub is asked.
+Two kinds wait. A *waiter* is a raw greenlet that stands in line, in order of arrival;
+called out of the line, it is resumed at once. A *link* is anybody's callback: it is
+called in the hub's next turn, as in gevent. Both may belong to the hub of another
+thread; then that hub is asked.
 
 The line is an OrderedDict: first in, first out, and whoever gives up leaves from the
-middle at no cost, so that 20,000 waiters can be killed in any order.
+middle at no cost, so that 20,000 waiters can be killed in any order. Whoever calls
+takes the greenlet out of the line; so `raw in line` is all that a waiter has to ask
+when it is resumed, whatever resumed it.
 
 Threads: straight-line code without calls isn't interrupted under the GIL, and each
 operation of the line is one call into C. Whoever waits stands in line first and looks
@@ -13,7 +16,6 @@ at the condition afterwards; whoever changes it does so first and looks at the l
 afterwards. So one of the two always sees the other.
 """
 
-from _thread import get_ident
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -22,65 +24,26 @@ from greenlet import getcurrent
 
 from greenscope.runtime.hub import Hub, get_hub
 from greenscope.runtime.timeout import Timeout, limit
-from greenscope.runtime.waiting import current_hub, park, park_until, resume
+from greenscope.runtime.waiting import current_hub, park, park_until, wake
 
-__all__ = ["Linkable", "Waiting", "stand_in_line"]
+__all__ = ["Line", "Linkable", "stand_until_called"]
+
+#: the raw greenlets in line, first come first, each with what it is shown to wait for
+Line = OrderedDict[Any, Any]
 
 
-class Waiting:
-    """One greenlet in line; `granted` says that it was called out of it."""
-
-    __slots__ = ("granted", "hub", "raw", "robbed")
-
-    def __init__(self, raw: Any, hub: Hub) -> None:
-        self.raw = raw
-        self.hub = hub
-        self.granted = False
-        #: it was called, but somebody else was faster: next time it need not hurry (see semaphore)
-        self.robbed = False
-
-    def wait(self, shown: Any, seconds: float | None) -> bool:
-        """Park until granted, shown as waiting for `shown`; False when `seconds` passed. Blocks."""
-        if seconds is None:
+def stand_until_called(line: Line, raw: Any, shown: Any, seconds: float | None) -> bool:
+    """Park as long as `raw`, the current greenlet, stands in line; False when `seconds` passed before. Blocks."""
+    if seconds is None:
+        while raw in line:
             park(shown)
-            return True
-        return park_until(shown, seconds)
-
-    def clock(self) -> float:
-        """Return the time by which wait() counts, seconds."""
-        return self.hub.clock()
-
-    def grant(self) -> None:
-        """Call it out of the line, from any thread. Does not block."""
-        self.granted = True
-        raw = self.raw
-        hub = self.hub
-        if raw is not None and raw.waiting_on is not None and hub.thread_ident == get_ident():
-            resume(raw)
-        else:
-            hub.run_callback(_resume_granted, self)
-
-    def leave(self) -> None:
-        """Be out of reach of a grant() that comes too late."""
-        self.raw = None
-
-
-def _resume_granted(waiting: Waiting) -> None:
-    raw = waiting.raw
-    if raw is not None and raw.waiting_on is not None:
-        resume(raw)
-
-
-def stand_in_line(line: OrderedDict[Any, None]) -> Waiting:
-    """Put the current greenlet at the end of a line. It has to leave() in any case."""
-    raw: Any = getcurrent()
-    try:
-        hub = raw.hub
-    except AttributeError:
-        hub = current_hub(raw)
-    waiting = Waiting(raw, hub)
-    line[waiting] = None
-    return waiting
+        return True
+    hub = raw.hub
+    deadline = hub.clock() + seconds
+    while raw in line:
+        if not park_until(shown, max(0.0, deadline - hub.clock())):
+            return raw not in line
+    return True
 
 
 class Linkable:
@@ -92,7 +55,7 @@ class Linkable:
     _links_while_ready = False
 
     def __init__(self, hub: Hub | None = None) -> None:
-        self._waiters: OrderedDict[Any, None] = OrderedDict()
+        self._waiters: Line = OrderedDict()
         self._links: list[Callable[[Any], Any]] = []
         #: where the links are called: the hub of the thread that waited or linked first
         self.hub = hub
@@ -141,33 +104,33 @@ class Linkable:
             except BaseException as error:
                 get_hub().handle_error((link, self), type(error), error, error.__traceback__)
 
-    def _grant_all(self) -> None:
-        """Call everybody out of the line."""
-        empty: OrderedDict[Any, None] = OrderedDict()
+    def _call_all(self) -> None:
+        """Call everybody out of the line who stands there now."""
         line = self._waiters
-        self._waiters = empty  # no call since the line was read: nobody can have come in between
-        for waiting in line:
-            waiting.grant()
+        try:
+            for _ in range(len(line)):
+                raw, shown = line.popitem(last=False)
+                wake(raw, shown)
+        except KeyError:
+            pass  # another thread calls them, too, or some gave up there
 
     def _wait_in_line(self, timeout: Any, shown: Any) -> bool:
-        """Park in line until granted; False when `timeout` (seconds or a Timeout) passed before. Blocks."""
-        seconds, given = (None, None) if timeout is None else limit(timeout)
-        waiting = stand_in_line(self._waiters)
+        """Stand in line until called; False when `timeout` (seconds or a Timeout) passed before. Blocks."""
+        raw: Any = getcurrent()
+        hub = current_hub(raw)
         if self.hub is None:
-            self.hub = waiting.hub
+            self.hub = hub
+        seconds, given = (None, None) if timeout is None else limit(timeout)
+        line = self._waiters
+        line[raw] = shown
         try:
-            if self.ready():
-                return True
-            waiting.wait(shown, seconds)
-            return waiting.granted
+            return self.ready() or stand_until_called(line, raw, shown, seconds)
         except Timeout as error:
             if error is not given:
                 raise
             return False
         finally:
-            waiting.leave()
-            if not waiting.granted:
-                self._waiters.pop(waiting, None)
+            line.pop(raw, None)
 
     def _at_fork_reinit(self) -> None:
         """Forget, in a forked child, whoever waited in the parent."""

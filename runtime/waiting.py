@@ -41,6 +41,7 @@ __all__ = [
     "park_until",
     "resume",
     "sleep",
+    "wake",
 ]
 
 
@@ -129,6 +130,26 @@ def resume(raw: Any) -> None:
         hub = raw.hub
         raw.ready_at = hub.now
         hub.ready.append(raw)
+
+
+def wake(raw: Any, waiting_on: Any) -> None:
+    """Resume a greenlet of any thread that stands in a line for `waiting_on`. Does not block.
+
+    One of another thread, or one that has not got to park() yet, is resumed in its hub's next turn, if it still
+    waits for the same then. It may have given up and come back meanwhile: whoever stands in a line looks again.
+    """
+    hub = raw.hub
+    if raw.waiting_on is waiting_on and hub.thread_ident == get_ident():
+        raw.waiting_on = READY
+        raw.ready_at = hub.now
+        hub.ready.append(raw)
+    else:
+        hub.run_callback(_wake_parked, raw, waiting_on)
+
+
+def _wake_parked(raw: Any, waiting_on: Any) -> None:
+    if raw.waiting_on is waiting_on:
+        resume(raw)
 
 
 def resume_threadsafe(raw: Any, hub: Hub) -> None:

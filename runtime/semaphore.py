@@ -1,0 +1,258 @@
+"""Semaphore and BoundedSemaphore: a counter that acquire() lowers and waits for.
+
+    release():  counter + 1, call the first in line          acquire():  counter > 0 ?  take one
+                                                             else stand in line, and look again
+
+Whoever is called takes its turn in the hub's next batch; until then the counter says
+that one is free, and another greenlet may be faster, as in gevent. The one who was
+robbed goes back to the front of the line, and the next release() hands over to it
+without raising the counter. So nobody starves, and there is no lock convoy either.
+
+A slot is never lost: whoever is called and then killed calls the next one.
+
+Threads: any thread may acquire and release. A greenlet that waits for what another
+thread holds keeps its hub alive. A thread without a hub waits natively, for a lock
+that stands in the line: Python's own import and logging locks must not make hubs.
+
+Deliberate difference from gevent:
+1. gevent starves whoever waits while one greenlet releases and acquires in turns.
+"""
+
+from _thread import LockType, allocate_lock, get_ident
+from time import monotonic
+from typing import Any
+
+from greenlet import getcurrent
+
+from greenscope.runtime.hub import Hub, get_hub_if_exists
+from greenscope.runtime.linkable import Linkable
+from greenscope.runtime.timeout import Timeout, limit
+from greenscope.runtime.waiting import current_hub, park, park_until, wake
+
+__all__ = ["BoundedSemaphore", "Semaphore"]
+
+
+class Semaphore(Linkable):
+    """A counter of free slots, 1 unless said otherwise. Raises ValueError when it begins below 0.
+
+    As a context manager it holds one slot.
+    """
+
+    __slots__ = ("_ident", "_robbed", "_shared", "counter")
+    waits_as = "semaphore"
+    _links_while_ready = True
+
+    def __init__(self, value: int = 1, hub: Hub | None = None) -> None:
+        if value < 0:
+            raise ValueError("semaphore initial value must be >= 0")
+        Linkable.__init__(self, hub)
+        self.counter = value
+        #: the thread that acquired first, and whether others did, too
+        self._ident: int | None = None
+        self._shared = False
+        #: those who were called in vain before; True: a slot was handed over to it
+        self._robbed: dict[Any, bool] = {}
+
+    def __str__(self) -> str:
+        return f"<{type(self).__name__} at {id(self):#x} counter={self.counter} _links[{self.linkcount()}]>"
+
+    __repr__ = __str__
+
+    def locked(self) -> bool:
+        """Return True when acquire() would block."""
+        return self.counter <= 0
+
+    def ready(self) -> bool:
+        """Return True when acquire() would not block."""
+        return self.counter > 0
+
+    # -- taking
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take a slot; blocks until there is one.
+
+        Returns False when there was none after `timeout` seconds, at once when `blocking` is false.
+        """
+        ident = get_ident()
+        if self._ident != ident:
+            self._note_thread(ident)
+        if self.counter > 0:  # no call until it is lowered: no other thread comes in between
+            self.counter -= 1
+            return True
+        if not blocking:
+            return False
+        return self._acquire_in_line(timeout, self)
+
+    def _note_thread(self, ident: int) -> None:
+        if self._ident is None:
+            self._ident = ident
+        else:
+            self._shared = True
+
+    def _acquire_in_line(self, timeout: Any, shown: Any) -> bool:
+        """Wait for a slot, shown to observers as waiting for `shown`; False after `timeout`. Blocks."""
+        raw: Any = getcurrent()
+        try:
+            hub = raw.hub
+        except AttributeError:
+            if self._shared and get_hub_if_exists() is None:
+                return self._acquire_natively(timeout)
+            hub = current_hub(raw)
+        if self.hub is None:
+            self.hub = hub
+        shared = self._shared
+        if shared:
+            hub.hold()  # who releases is nothing that our hub could see
+        line = self._waiters
+        line[raw] = shown
+        try:
+            if timeout is None:
+                while self.counter <= 0:  # asked again now that we stand in line
+                    park(shown)
+                    if self._robbed and self._robbed.pop(raw, False):
+                        return True
+                    if self.counter <= 0 and raw not in line:
+                        self._go_back(raw, shown)
+                self.counter -= 1
+                return True
+            return self._acquire_until(raw, timeout, shown)
+        except BaseException:
+            if self._robbed and self._robbed.pop(raw, False):
+                self.counter += 1  # handed over in vain
+            raise
+        finally:
+            line.pop(raw, None)
+            if shared:
+                hub.release()
+            if line and self.counter > 0:
+                self._call_next()
+
+    def _acquire_until(self, raw: Any, timeout: Any, shown: Any) -> bool:
+        """Do the same with a time-out; the caller sees to the line."""
+        seconds, given = limit(timeout)
+        clock = raw.hub.clock
+        deadline = None if seconds is None else clock() + seconds
+        in_time = True
+        while self.counter <= 0:
+            if not in_time:
+                return False
+            try:
+                in_time = park_until(shown, None if deadline is None else max(0.0, deadline - clock()))
+            except Timeout as error:
+                if error is not given:
+                    raise
+                in_time = False
+            if self._robbed and self._robbed.pop(raw, False):
+                return True
+            if self.counter <= 0 and raw not in self._waiters:
+                self._go_back(raw, shown)
+        self.counter -= 1
+        return True
+
+    def _go_back(self, raw: Any, shown: Any) -> None:
+        """Stand at the front of the line again, after somebody else was faster."""
+        self._robbed[raw] = False
+        self._waiters[raw] = shown
+        self._waiters.move_to_end(raw, last=False)
+
+    def _acquire_natively(self, seconds: float | None) -> bool:
+        """Wait in a thread that has no hub. Blocks the thread."""
+        deadline = None if seconds is None else monotonic() + seconds
+        lock = allocate_lock()
+        lock.acquire()
+        line = self._waiters
+        line[lock] = None
+        in_time = True
+        try:
+            while self.counter <= 0:
+                if not in_time:
+                    return False
+                in_time = lock.acquire(True, -1 if deadline is None else max(0.0, deadline - monotonic()))
+                if self._robbed.pop(lock, False):
+                    return True
+                if self.counter <= 0 and in_time:
+                    self._go_back(lock, None)
+            self.counter -= 1
+            return True
+        finally:
+            line.pop(lock, None)
+            if self._robbed.pop(lock, False):
+                self.counter += 1
+            if line and self.counter > 0:
+                self._call_next()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until a slot is free, or `timeout` seconds, without taking it; returns how many are free. Blocks."""
+        if self.counter > 0:
+            return self.counter
+        try:
+            self._wait_in_line(timeout, self)
+        finally:
+            if self._waiters and self.counter > 0:
+                self._call_next()
+        return self.counter
+
+    # -- giving back
+
+    def release(self) -> int:
+        """Give a slot back, or add one; returns how many are free. Does not block. From any thread."""
+        self.counter += 1
+        if self._waiters and self.counter > 0:
+            self._call_next()
+        if self._links:
+            self._schedule_links()
+        return self.counter
+
+    def _call_next(self) -> None:
+        """Call the first in line."""
+        try:
+            raw, shown = self._waiters.popitem(last=False)
+        except KeyError:  # another thread called it
+            return
+        if self._robbed and raw in self._robbed and self.counter > 0:
+            self.counter -= 1
+            self._robbed[raw] = True
+        if raw.__class__ is LockType:
+            raw.release()
+        else:
+            wake(raw, shown)
+
+    def adjust(self, difference: int) -> None:
+        """Add slots, or take some away, below 0 if need be; calls those in line that find one. Does not block."""
+        self.counter += difference
+        for _ in range(min(self.counter, len(self._waiters))):
+            self._call_next()
+        if self._links and self.counter > 0:
+            self._schedule_links()
+
+    # -- the rest
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, type_: Any, value: Any, tb: Any) -> None:
+        self.release()
+
+
+class BoundedSemaphore(Semaphore):
+    """A Semaphore that raises ValueError when it is released more often than acquired."""
+
+    __slots__ = ("_initial_value",)
+    _OVER_RELEASE_ERROR: type[Exception] = ValueError
+
+    def __init__(self, value: int = 1, hub: Hub | None = None) -> None:
+        Semaphore.__init__(self, value, hub)
+        self._initial_value = value
+
+    def release(self) -> int:
+        """Give a slot back; returns how many are free. Raises ValueError when none was taken. Does not block."""
+        if self.counter >= self._initial_value:
+            raise self._OVER_RELEASE_ERROR("Semaphore released too many times")
+        counter = Semaphore.release(self)
+        if counter == self._initial_value:
+            self.hub = None  # nobody holds it: the next one may be of any thread
+        return counter
+
+    def _at_fork_reinit(self) -> None:
+        Semaphore._at_fork_reinit(self)
+        self.counter = self._initial_value
