@@ -260,18 +260,26 @@ class Hub(greenlet):
     def _run_batch(self) -> None:
         ready = self.ready
         popleft = ready.popleft
-        self.batch = len(ready)
-        while self.batch:
-            self.batch -= 1
-            entry = popleft()
-            try:
-                if entry.__class__ is Carrier or isinstance(entry, greenlet):
-                    entry.switch()
-                else:
-                    entry._turn(self)
-            except BaseException:
-                if self._ends_hub(entry):
-                    raise
+        while True:
+            self.batch = len(ready)
+            while self.batch:
+                self.batch -= 1
+                entry = popleft()
+                try:
+                    if entry.__class__ is Carrier or isinstance(entry, greenlet):
+                        entry.switch()
+                    else:
+                        entry._turn(self)
+                except BaseException:
+                    if self._ends_hub(entry):
+                        raise
+            if not ready or self.finished or self.link_calls or self.timers.heap or self.poller.refs:
+                return
+            if self.accounted or self._shuffle is not None:
+                return
+            # a whole turn would find nothing else to do than the next batch
+            self.turn_at = monotonic()
+            self.turns += 1
 
     def _run_batch_accounted(self) -> None:
         """Do the same, and keep account of each raw greenlet's time (see `accounting`)."""
@@ -464,7 +472,7 @@ class Hub(greenlet):
             if getattr(raw, "hub", None) is self:
                 del raw.hub
         if self._threadpool is not None:
-            self._threadpool.kill()
+            self._threadpool.abandon()
         if not self.dead:
             if self:
                 self.throw(HubDestroyed())
@@ -582,14 +590,18 @@ class _HubSlot(threading.local):
 
 
 class _Keeper:
-    """Closes a hub's poller when the thread that it belongs to is gone."""
+    """Goes with its thread, and takes the hub along that nobody destroyed: descriptors, free carriers, frames."""
 
-    def __init__(self, poller: Poller) -> None:
-        self.poller = poller
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
 
     def __del__(self) -> None:
+        hub = self.hub
         try:
-            self.poller.close()
+            if hub.thread_ident == threading.get_ident() and not hub.dead:
+                hub.destroy()
+            else:
+                hub.poller.close()
         except Exception:
             pass
 
@@ -613,7 +625,7 @@ def get_hub() -> Hub:
         hub = Hub()
         _thread_local.hub = hub
         if threading.get_ident() != threading.main_thread().ident:
-            _thread_local.keeper = _Keeper(hub.poller)  # type: ignore[attr-defined]
+            _thread_local.keeper = _Keeper(hub)  # type: ignore[attr-defined]
         if hooks.hub_opened:
             hooks.call("hub_opened", hub)
         return hub
