@@ -58,4 +58,4 @@ def close_account(raw: Any, task: Any, hub: Any) -> None:
         longest = raw.longest_run
         task._account = (raw.run_time + last, raw.ready_time, switches + 1, last if last > longest else longest)
     else:
-        task._account = last  # one slice, by far the most frequent life: no tuple for it
+        task._account = last

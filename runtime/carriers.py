@@ -20,6 +20,7 @@ keeps `job_of(carrier)` and compares it then: it must not hit the next job.
 """
 
 import weakref
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, greenlet
@@ -94,7 +95,12 @@ class Carrier(greenlet):
                         return
                 else:
                     if hub.accounted:
-                        close_account(self, task, hub)
+                        if self.switches:
+                            close_account(self, task, hub)
+                        else:  # one slice, by far the most frequent life: no call and no tuple for it
+                            now = monotonic()
+                            task._account = now - hub.now
+                            hub.now = now
                     task._on_value(value)
                     value = None
                 kwargs = None

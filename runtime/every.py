@@ -46,14 +46,15 @@ class EveryGreenlet:
         self._on_exception = tuple(one for one in self._on_exception if one != callback)
         self.listening = bool(self._on_value or self._on_exception)
 
-    def notify(self, greenlet: Any) -> None:
-        """Call the callbacks for one greenlet that has ended; called by the hub."""
-        for callback in self._on_value if greenlet._exc_info is None else self._on_exception:
-            try:
-                callback(greenlet)
-            except BaseException:
-                self.unlink(callback)
-                self._report(callback)
+    def notify(self, finished: list[Any]) -> None:
+        """Call the callbacks for each of the greenlets that have ended; called by the hub."""
+        for greenlet in finished:
+            for callback in self._on_value if greenlet._exc_info is None else self._on_exception:
+                try:
+                    callback(greenlet)
+                except BaseException:
+                    self.unlink(callback)
+                    self._report(callback)
 
     @staticmethod
     def _report(callback: Callback) -> None:

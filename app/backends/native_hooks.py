@@ -52,7 +52,6 @@ def make_hooks(
     """Return hooks that keep `alive` and note events in `buffer`, at most `limit` of them."""
     next_id = count(1).__next__
     append = buffer.append
-    forget = alive.pop
     frame_at = sys._getframe
     clock = monotonic
     files = _RUNTIME_FILES
@@ -65,13 +64,15 @@ def make_hooks(
             drop("spawned")
             return
         frame: Any = frame_at(3)  # this, start(), spawn(); then the program, or a method of Group
-        while frame.f_code.co_filename in files and frame.f_back is not None:
+        code = frame.f_code
+        while code.co_filename in files and frame.f_back is not None:
             frame = frame.f_back
+            code = frame.f_code
         try:
             parent = greenlet.spawning_greenlet().watch_id  # now: the parent may be gone when this is read
         except AttributeError:
             parent = None
-        append(("spawned", clock(), id, greenlet, greenlet._run, parent, frame.f_code, frame.f_lasti))
+        append(("spawned", clock(), id, greenlet, greenlet._run, parent, code, frame.f_lasti))
 
     def on_adopted(greenlet: Any) -> None:
         id = greenlet.watch_id = next_id()
@@ -79,18 +80,23 @@ def make_hooks(
         append(("spawned", clock(), id, greenlet, getattr(greenlet, "_run", None), None, None, 0))
 
     def on_succeeded(greenlet: Any) -> None:
-        id = getattr(greenlet, "watch_id", None)
-        if forget(id, None) is None:  # type: ignore[arg-type]
-            return
-        kind = "killed" if isinstance(greenlet.value, GreenletExit) else "succeeded"
+        try:
+            id = greenlet.watch_id
+            del alive[id]
+        except (AttributeError, KeyError):
+            return  # it lived before we watched, or ended already
+        value = greenlet.value
+        kind = "killed" if value is not None and isinstance(value, GreenletExit) else "succeeded"
         if len(buffer) < limit:
             append((kind, clock(), id, greenlet._began, greenlet._account, None))
         else:
             drop(kind)
 
     def on_failed(greenlet: Any) -> None:
-        id = getattr(greenlet, "watch_id", None)
-        if forget(id, None) is None:  # type: ignore[arg-type]
+        try:
+            id = greenlet.watch_id
+            del alive[id]
+        except (AttributeError, KeyError):
             return
         kind = "killed" if id in killing else "failed"
         if len(buffer) < limit:
