@@ -384,9 +384,9 @@ class Hub(greenlet):
     def _notify(self) -> None:
         """Call the links of the greenlets that ended in this batch: those of every greenlet, then its own."""
         finished, self.finished = self.finished, []
+        if every.listening:
+            every.notify(finished)
         for greenlet_ in finished:
-            if every.listening:
-                every.notify(greenlet_)
             if greenlet_._links:
                 greenlet_._notify_links()
 
