@@ -1,0 +1,555 @@
+"""The event loop: turns, callbacks, running dry, errors, signals, forks, threads."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import greenlet
+import pytest
+
+from greenscope.runtime import (
+    GreenletExit,
+    Timeout,
+    get_hub,
+    getcurrent,
+    joinall,
+    sleep,
+    spawn,
+    spawn_later,
+    spawn_raw,
+    testing,
+    wait,
+)
+from greenscope.runtime.exceptions import BlockingSwitchOutError, LoopExit
+from greenscope.runtime.hub import Hub, get_hub_if_exists
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """The hub of this thread, which must be dry again afterwards."""
+    hub = get_hub()
+    yield hub
+    assert wait(timeout=1)
+    assert not hub.ready
+    assert hub.timers.refs == 0
+    assert hub.poller.refs == 0
+    assert hub.holds == 0
+
+
+def in_thread(function: Callable[[], Any]) -> Any:
+    """Run a function in a native thread; returns what it returned or raises what it raised."""
+    outcome: list[Any] = []
+
+    def body() -> None:
+        try:
+            outcome.append((function(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join(10)
+    value, error = outcome[0]
+    if error is not None:
+        raise error
+    return value
+
+
+def program(source: str, *, returncode: int = 0) -> tuple[str, str]:
+    """Run a program of its own; returns its stdout and stderr."""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == returncode, done.stderr
+    return done.stdout, done.stderr
+
+
+# -- callbacks and turns
+
+
+def test_callbacks_run_in_order_in_the_hub(hub: Hub) -> None:
+    seen: list[Any] = []
+    for n in range(3):
+        hub.run_callback(lambda n=n: seen.append((n, getcurrent())))
+    sleep(0)
+    assert seen == [(0, hub), (1, hub), (2, hub)]
+
+
+def test_callback_that_was_stopped_is_not_called(hub: Hub) -> None:
+    seen: list[int] = []
+    callback = hub.loop.run_callback(seen.append, 1)
+    assert callback.pending
+    callback.stop()
+    assert not callback.pending
+    sleep(0)
+    assert seen == []
+
+
+def test_callback_that_raises_is_reported_and_stops_no_other(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[int] = []
+    hub.run_callback(int, "x")
+    hub.run_callback(seen.append, 1)
+    sleep(0)
+    assert seen == [1]
+    assert capsys.readouterr().err.count("ValueError: invalid literal") == 1
+
+
+def test_callback_may_not_block(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    errors: list[BaseException] = []
+
+    def block() -> None:
+        for blocking in (lambda: sleep(0), lambda: sleep(1), task.join):
+            try:
+                blocking()
+            except BlockingSwitchOutError as error:
+                errors.append(error)
+
+    task = spawn(sleep, 0)
+    hub.run_callback(block)
+    task.join()
+    sleep(0)
+    assert len(errors) == 3
+
+
+def test_callbacks_from_another_thread_wake_a_sleeping_hub(hub: Hub) -> None:
+    began = time.monotonic()
+    task = spawn(sleep, 30)
+
+    def elsewhere() -> None:
+        while not hub.sleeping:
+            time.sleep(0.001)
+        hub.run_callback(task.kill, GreenletExit, False)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    task.join()
+    thread.join()
+    assert time.monotonic() - began < 10
+
+
+def test_callbacks_from_many_threads_all_arrive(hub: Hub) -> None:
+    seen: list[int] = []
+    hub.hold()
+
+    def elsewhere() -> None:
+        for n in range(500):
+            hub.run_callback(seen.append, n)
+
+    threads = [threading.Thread(target=elsewhere) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(seen) < 2000:
+        sleep(0.001)
+    for thread in threads:
+        thread.join()
+    hub.release()
+    assert len(seen) == 2000
+
+
+def test_link_to_the_dead_from_another_thread_is_called(hub: Hub) -> None:
+    task = spawn(lambda: 7)
+    task.join()
+    seen: list[Any] = []
+    hub.hold()
+    thread = threading.Thread(target=lambda: task.rawlink(lambda source: seen.append((source.value, getcurrent()))))
+    thread.start()
+    while not seen:
+        sleep(0.001)
+    thread.join()
+    hub.release()
+    assert seen == [(7, hub)]
+
+
+def test_two_that_spin_starve_neither_timers_nor_callbacks(hub: Hub) -> None:
+    fired: list[str] = []
+
+    def spin() -> None:
+        while len(fired) < 2:
+            sleep(0)
+
+    with Timeout(10):
+        tasks = [spawn(spin), spawn(spin)]
+        spawn_later(0.001, fired.append, "timer")
+        hub.run_callback(fired.append, "callback")
+        joinall(tasks)
+    assert sorted(fired) == ["callback", "timer"]
+
+
+def test_timer_that_sets_itself_again_starves_nobody(hub: Hub) -> None:
+    fired: list[int] = []
+
+    def again() -> None:
+        fired.append(1)
+        if not done.dead:
+            hub.call_later(0, again)
+
+    with testing.virtual_clock():
+        done = spawn(lambda: [sleep(0) for _ in range(5)])
+        again()
+        done.join()
+        assert wait()
+    assert len(fired) >= 3
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e12])
+def test_sleep_may_be_longer_than_the_kernel_takes(hub: Hub, seconds: float) -> None:
+    task = spawn(sleep, seconds)
+    sleep(0.002)
+    assert not task.dead
+    task.kill()
+
+
+def test_timer_at_no_number_is_refused(hub: Hub) -> None:
+    with pytest.raises(ValueError, match="nan"):
+        sleep(float("nan"))
+    with pytest.raises(ValueError, match="nan"):
+        Timeout(float("nan")).start()
+
+
+# -- running dry
+
+
+def test_wait_that_could_never_end_raises_loop_exit(hub: Hub) -> None:
+    task = spawn(lambda: hub.switch())
+    with pytest.raises(LoopExit) as caught:
+        task.join()
+    assert caught.value.hub is hub
+    assert "would block forever" in str(caught.value)
+    assert task.has_links() == 0
+    task.kill()
+
+
+def test_hub_goes_on_after_loop_exit(hub: Hub) -> None:
+    for _ in range(3):
+        with pytest.raises(LoopExit):
+            hub.switch()
+    assert spawn(lambda: 5).get() == 5
+
+
+def test_join_waits_for_the_loop_to_run_dry(hub: Hub) -> None:
+    done: list[int] = []
+    with testing.virtual_clock():
+        spawn_later(10, done.append, 1)
+        assert hub.join() is True
+    assert done == [1]
+
+
+def test_join_gives_up_after_its_timeout(hub: Hub) -> None:
+    with testing.virtual_clock() as clock:
+        at = clock()
+        task = spawn(sleep, 100)
+        assert hub.join(timeout=3) is False
+        assert clock() - at == pytest.approx(3)
+        task.kill()
+
+
+def test_join_does_not_wait_for_sleeps_without_ref(hub: Hub) -> None:
+    task = spawn(sleep, 1000, ref=False)
+    assert hub.join() is True
+    assert not task.dead
+    task.kill()
+
+
+def test_sleep_without_ref_ends_in_time_all_the_same(hub: Hub) -> None:
+    with testing.virtual_clock():
+        task = spawn(sleep, 5, ref=False)
+        sleep(6)
+        assert task.dead
+
+
+def test_join_is_for_the_main_greenlet(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    task = spawn(hub.join)
+    task.join()
+    assert isinstance(task.exception, AssertionError)
+
+
+def test_join_that_is_interrupted_leaves_nothing_behind(hub: Hub) -> None:
+    with testing.virtual_clock():
+        task = spawn(sleep, 100)
+        with pytest.raises(Timeout), Timeout(1):
+            hub.join(timeout=50)
+        assert hub._joiner is None
+        task.kill()
+
+
+# -- errors
+
+
+def test_error_of_a_greenlet_is_reported_once(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    task = spawn(int, "x")
+    task.join()
+    with pytest.raises(ValueError):
+        task.get()
+    stderr = capsys.readouterr().err
+    assert stderr.count("ValueError: invalid literal") == 1
+    assert "failed with ValueError" in stderr
+
+
+def test_handler_of_errors_can_be_replaced(hub: Hub) -> None:
+    seen: list[Any] = []
+    hub.handle_error = lambda *args: seen.append(args)  # type: ignore[method-assign]
+    try:
+        task = spawn(int, "x")
+        task.join()
+    finally:
+        del hub.handle_error
+    assert seen[0][:2] == (task, ValueError)
+
+
+def test_handler_that_raises_does_not_end_the_hub(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("broken handler")
+
+    hub.handle_error = broken  # type: ignore[method-assign]
+    try:
+        task = spawn(int, "x")
+        hub.run_callback(int, "y")
+        task.join()
+        sleep(0)
+    finally:
+        del hub.handle_error
+    assert isinstance(task.exception, ValueError)
+    assert "broken handler" in capsys.readouterr().err
+    assert spawn(lambda: 1).get() == 1
+
+
+def test_context_without_repr_is_reported_all_the_same(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    class Nameless:
+        def __repr__(self) -> str:
+            raise SystemExit
+
+        def __call__(self) -> None:
+            raise ValueError("of the nameless")
+
+    task = spawn(Nameless())
+    task.join()
+    assert "of the nameless" in capsys.readouterr().err
+
+
+def test_error_without_stderr_is_no_error(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    task = spawn(int, "x")
+    task.join()
+    assert isinstance(task.exception, ValueError)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, SystemError])
+def test_system_error_of_a_greenlet_reaches_main(
+    hub: Hub, capsys: pytest.CaptureFixture[str], error: type[BaseException]
+) -> None:
+    def raise_it() -> None:
+        raise error("from a greenlet")
+
+    task = spawn(raise_it)
+    with pytest.raises(error, match="from a greenlet"):
+        sleep(1)
+    assert isinstance(task.exception, error)
+    assert hub.timers.refs == 0
+
+
+def test_interrupt_while_the_hub_sleeps_reaches_main_and_nobody_else(
+    hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = spawn(sleep, 0.05)
+
+    def press() -> None:
+        while not hub.sleeping:
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        task.join()
+    thread.join()
+    assert capsys.readouterr().err == ""
+    task.join()
+    assert task.successful()
+
+
+def test_signal_handler_wakes_the_hub(hub: Hub) -> None:
+    fired: list[str] = []
+
+    def handler(*_: Any) -> None:
+        fired.append("signal")
+        task.kill(block=False)
+
+    previous = signal.signal(signal.SIGALRM, handler)
+    try:
+        task = spawn(sleep, 30)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        began = time.monotonic()
+        task.join()
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert fired == ["signal"]
+    assert time.monotonic() - began < 10
+
+
+# -- threads, destroy, fork, exit
+
+
+def test_each_thread_has_a_hub_of_its_own(hub: Hub) -> None:
+    other = in_thread(lambda: (get_hub(), spawn(get_hub).get()))
+    assert other[0] is other[1]
+    assert other[0] is not hub
+    assert in_thread(get_hub_if_exists) is None
+
+
+def test_thread_that_ends_takes_its_hub_along(hub: Hub) -> None:
+    refs: list[Any] = []
+    before = set(os.listdir("/proc/self/fd"))
+
+    def body() -> None:
+        joinall([spawn(sleep, 0) for _ in range(10)])
+        refs.extend(get_hub().carriers)
+
+    for _ in range(3):
+        in_thread(body)
+    gc.collect()
+    assert len(refs) == 30
+    assert [ref for ref in refs if ref() is not None] == []
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_kill_and_join_from_another_thread(hub: Hub) -> None:
+    task = spawn(sleep, 1000)
+    unstarted = spawn_later(1000, sleep)
+    thread = threading.Thread(target=lambda: (task.kill(), unstarted.kill(), task.join()))
+    thread.start()
+    joinall([task, unstarted])
+    thread.join(10)
+    assert task.dead
+    assert unstarted.dead
+
+
+def test_wait_for_a_greenlet_of_another_thread(hub: Hub) -> None:
+    task = spawn(lambda: (sleep(0.01), 5)[1])
+
+    def elsewhere() -> None:
+        results.append((wait([task]), task.get()))
+
+    results: list[Any] = []
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    while not results:
+        sleep(0.001)
+    thread.join()
+    assert results == [([task], 5)]
+
+
+def test_destroyed_hub_is_replaced() -> None:
+    def body() -> tuple[Any, ...]:
+        first = get_hub()
+        spawn(lambda: 1).get()
+        first.destroy()
+        return first, get_hub(), spawn(lambda: 2).get()
+
+    first, second, value = in_thread(body)
+    assert first.dead
+    assert second is not first
+    assert value == 2
+
+
+def test_destroy_gives_the_signals_back() -> None:
+    stdout, _ = program("""
+import os, signal
+from greenscope.runtime import get_hub, sleep
+sleep(0)
+get_hub().destroy()
+print(signal.set_wakeup_fd(-1), get_hub().poller.wakeup_fd == signal.set_wakeup_fd(-1))
+""")
+    assert stdout.split() == ["-1", "True"]
+
+
+FORK = """
+import os, signal, sys
+from greenscope.runtime import get_hub, getcurrent, joinall, sleep, spawn, wait
+
+def child(where):
+    hub = get_hub()
+    order = []
+    def spin(name):
+        for _ in range(3):
+            order.append(name)
+            sleep(0)
+    with_timer = spawn(sleep, 0.001)
+    joinall([spawn(spin, "a"), spawn(spin, "b"), with_timer])
+    assert order == ["a", "b"] * 3, order
+    assert spawn(lambda: 41).get() == 41
+    wakeup = signal.set_wakeup_fd(-1)
+    assert wakeup == hub.poller.wakeup_fd, (wakeup, hub.poller.wakeup_fd)
+    print(where, "child", wait(timeout=5), flush=True)
+    os._exit(0)
+
+def fork(where):
+    pid = os.fork()
+    if pid == 0:
+        child(where)
+    os.waitpid(pid, 0)
+
+parked = [spawn(sleep, 1000) for _ in range(3)]
+sleeper = spawn(sleep, 0.01)
+sleep(0)
+fork("main")
+sleeper.join()
+print("parent", [one.dead for one in parked])
+"""
+
+
+def test_fork_in_main_gives_the_child_a_fresh_loop() -> None:
+    stdout, stderr = program(FORK)
+    assert stdout.splitlines() == ["main child True", "parent [False, False, False]"]
+    assert stderr == ""
+
+
+def test_fork_in_a_greenlet_gives_the_child_a_fresh_loop() -> None:
+    source = FORK.replace('print(where, "child", wait(timeout=5)', 'print(where, "child", True').replace(
+        'fork("main")', 'joinall([spawn(fork, "greenlet")] + [spawn(sleep, 0) for _ in range(3)])'
+    )
+    stdout, stderr = program(source)
+    assert stdout.splitlines() == ["greenlet child True", "parent [False, False, False]"]
+    assert stderr == ""
+
+
+@pytest.mark.parametrize("parked_in", ["sleep(1000)", "get_hub().switch()", "spawn(sleep, 1000).join()"])
+def test_interpreter_ends_silently_with_greenlets_parked(parked_in: str) -> None:
+    stdout, stderr = program(f"""
+from greenscope.runtime import get_hub, sleep, spawn, spawn_later, spawn_raw
+def parked():
+    {parked_in}
+for _ in range(5):
+    spawn(parked)
+    spawn_raw(parked)
+spawn_later(1000, parked)
+sleep(0)
+print("end")
+""")
+    assert (stdout, stderr) == ("end\n", "")
+
+
+def test_exit_code_of_a_greenlet_is_the_programs() -> None:
+    program(
+        "import sys; from greenscope.runtime import sleep, spawn; spawn(sys.exit, 3); sleep(5)",
+        returncode=3,
+    )
+
+
+def test_raw_greenlet_that_fails_is_reported(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = spawn_raw(int, "x")
+    sleep(0)
+    assert raw.dead
+    assert "ValueError: invalid literal" in capsys.readouterr().err
+
+
+def test_raw_child_of_a_greenlet_dies_into_its_parent(hub: Hub) -> None:
+    def parent() -> str:
+        child = greenlet.greenlet(lambda: "from the child")
+        value: str = child.switch()
+        return value
+
+    assert spawn(parent).get() == "from the child"
