@@ -6,7 +6,17 @@ log were counted then and are passed over here.
 
 from greenscope.app.backends.frames import safe_text
 from greenscope.app.backends.gevent_discovery import is_greenlet, outermost_code, site_of_origin, told
-from greenscope.app.backends.gevent_registry import BORN, ENDED, STARTED, Block, Entry, GroupEntry, KillNote, Registry
+from greenscope.app.backends.gevent_registry import (
+    BORN,
+    ENDED,
+    STARTED,
+    Block,
+    Entry,
+    GroupEntry,
+    KillNote,
+    Membership,
+    Registry,
+)
 from greenscope.app.backends.gevent_view import GeventView
 from greenscope.app.model import Drained, Event, GreenletRecord, GreenletSample
 
@@ -97,7 +107,7 @@ class EventMaker:
             found.members[entry.id] = None
             events.append(Event("grouped", entry.born, greenlet=entry.id, group=group))
 
-    def _other(self, item: Block | KillNote | GroupEntry, events: list[Event]) -> None:
+    def _other(self, item: Block | KillNote | GroupEntry | Membership, events: list[Event]) -> None:
         if isinstance(item, Block):
             entry = item.entry
             known = entry is not None and entry.known and entry.kind != "hub"
@@ -113,12 +123,24 @@ class EventMaker:
             )
         elif isinstance(item, KillNote):
             events.append(Event("kill_requested", item.t, greenlet=item.entry.id))
+        elif isinstance(item, Membership):
+            self._change_members(item, events)
         elif item.lane.hidden:
             return
         elif item.closed:
             events.append(Event("group_closed", item.opened, group=item.id))
         else:
             events.append(Event("group_opened", item.opened, group=item.id, group_record=self._view.group(item)))
+
+    @staticmethod
+    def _change_members(item: Membership, events: list[Event]) -> None:
+        members, number = item.group.members, item.entry.id
+        if item.joined and number not in members:
+            members[number] = None
+            events.append(Event("grouped", item.t, greenlet=number, group=item.group.id))
+        elif not item.joined and number in members:
+            del members[number]
+            events.append(Event("ungrouped", item.t, greenlet=number, group=item.group.id))
 
     def _tell_raws(self, now: float) -> None:
         """Tell of raw greenlets that have parked, or run long, in their first run; forget those that ended in it."""

@@ -126,6 +126,18 @@ class KillNote:
         self.t = t
 
 
+class Membership:
+    """That a greenlet was found in a group, or out of it, while it ran."""
+
+    __slots__ = ("entry", "group", "joined", "t")
+
+    def __init__(self, entry: Entry, group: GroupEntry, t: float, joined: bool) -> None:
+        self.entry = entry
+        self.group = group
+        self.t = t
+        self.joined = joined
+
+
 class Lane:
     """One thread with a hub."""
 
@@ -213,7 +225,7 @@ class Registry:
             kind = entry.outcome or "succeeded" if step == ENDED else _STEPS[step]
             self.dropped[kind] = self.dropped.get(kind, 0) + 1
 
-    def note_other(self, item: Block | KillNote | GroupEntry, kind: str) -> None:
+    def note_other(self, item: Block | KillNote | GroupEntry | Membership, kind: str) -> None:
         """Log something that is no step of a life, or count it as dropped."""
         if len(self.log) < self.log_limit:
             self.log.append(item)
@@ -308,4 +320,4 @@ def snapshot(mapping: dict[Any, T]) -> list[T]:
             continue  # it grew while it was copied
 
 
-__all__ = ["BORN", "ENDED", "STARTED", "Block", "Entry", "GroupEntry", "KillNote", "Lane", "Registry"]
+__all__ = ["BORN", "ENDED", "STARTED", "Block", "Entry", "GroupEntry", "KillNote", "Lane", "Membership", "Registry"]

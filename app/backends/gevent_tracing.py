@@ -18,7 +18,7 @@ in which a greenlet was ready but not run cannot be seen, since gevent does not 
 """
 
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, perf_counter_ns
 from types import TracebackType
 from typing import Any
 
@@ -27,7 +27,7 @@ from gevent import Greenlet, GreenletExit
 
 from greenscope.app.backends.frames import traceback_sites
 from greenscope.app.backends.gevent_discovery import hidden
-from greenscope.app.backends.gevent_registry import ENDED, STARTED, Block, Entry, Lane, Registry
+from greenscope.app.backends.gevent_registry import ENDED, STARTED, Block, Entry, Lane, Registry, hub_entry
 from greenscope.app.model import ExceptionRecord
 
 Tracer = Callable[[str, Any], None]
@@ -43,6 +43,7 @@ _successful: Callable[[Any], bool] = Greenlet.successful
 _exception_of: Callable[[Any], BaseException | None] = Greenlet.exception.__get__
 _PLAIN = (str, int, float, bool, bytes, type(None))
 _ONE_LINE = 1000
+_measured: dict[bool, float] = {}
 
 
 def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tracer:
@@ -83,7 +84,7 @@ def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tra
             lane.current = entry
             lane.last = now
         except BaseException as error:
-            if not _is_ours(error):
+            if not is_ours(error):
                 raise
             registry.fault("switch tracing", error)
             lane.traced = False
@@ -151,7 +152,33 @@ def finish(registry: Registry, lane: Lane, origin: Any, now: float, event: str =
 def is_stillborn(ended: Any) -> bool:
     """Tell whether a Greenlet that has ended was killed before it began: its exit was never raised."""
     error = ended.value if _successful(ended) else _exception_of(ended)
-    return issubclass(type(error), BaseException) and error.__traceback__ is None
+    return isinstance(error, BaseException) and error.__traceback__ is None
+
+
+def has_ended(found: Any) -> bool:
+    """Tell whether a Greenlet has a result, or died; readable from any thread, unlike its `dead`."""
+    return bool(_successful(found)) or _exception_of(found) is not None
+
+
+def measure(full: bool, rounds: int = 2000) -> float:
+    """Return what the tracer costs per switch on this machine (ns), measured once on a lane that nobody sees."""
+    known = _measured.get(full)
+    if known is None:
+        now = monotonic()
+        current = greenlet.getcurrent()
+        entry = hub_entry(current, now)
+        lane = Lane(0, "", current, entry, now)
+        entry.lane = lane
+        lane.traced = True
+        trace = make_tracer(Registry(), lane, lambda lane, target, now: entry, full)
+        args = (current, current)
+        for _ in range(rounds):
+            trace("switch", args)
+        begin = perf_counter_ns()
+        for _ in range(rounds):
+            trace("switch", args)
+        known = _measured[full] = (perf_counter_ns() - begin) / rounds
+    return known
 
 
 def exception_record(error: BaseException | None) -> ExceptionRecord | None:
@@ -180,7 +207,7 @@ def _note_block(registry: Registry, lane: Lane, entry: Entry, now: float, lasted
     registry.note_other(Block(entry, now, lasted, stack), "blocked")
 
 
-def _is_ours(error: BaseException) -> bool:
+def is_ours(error: BaseException) -> bool:
     """Tell whether an error comes from the observer's own lines, not from a signal handler run between them."""
     if not isinstance(error, Exception):
         return False
