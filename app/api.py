@@ -125,8 +125,9 @@ async def tree(request: Request) -> Response:
     depth = _number(values, "depth", 4, 1, MAX_DEPTH)
     width = _number(values, "width", 25, 1, MAX_WIDTH)
     root = _number(values, "root", 0, 1, 10**18 - 1) or None
-    grown: SpawnTree = await _board(request).tree.get()
-    found = grown.draw(root=root, depth=depth, width=width)
+    board = _board(request)
+    grown: SpawnTree = await board.tree.get()
+    found = grown.draw(board.describe, root=root, depth=depth, width=width)
     return _unknown("greenlet") if found is None else json_response(found)
 
 

@@ -32,7 +32,6 @@ from greenscope.app.feed import Feed
 from greenscope.app.formatting import safe_text
 from greenscope.app.guard import Guard
 from greenscope.app.hosts import HostList
-from greenscope.app.lives import Life
 from greenscope.app.pages.login import PAGE as LOGIN
 from greenscope.app.probe import Probe
 from greenscope.app.routes import ERRORS, build_routes
@@ -40,7 +39,7 @@ from greenscope.app.shared import Shared
 from greenscope.app.spawnables import Spawnables, registry
 from greenscope.app.stacks import group_stacks
 from greenscope.app.stream import EventStream
-from greenscope.app.trees import CHUNK, Birth, SpawnTree
+from greenscope.app.trees import CHUNK, Link, SpawnTree
 from greenscope.app.waits import build_waits
 
 #: seconds that a dear answer (stacks, waits) is shared between those who ask
@@ -168,38 +167,37 @@ class Dashboard:
 
     def _names(self, ids: list[int]) -> dict[int, tuple[str, str]]:
         states = {sample.id: sample.state for sample in self.probe.sample(ids)}
-        named = {}
-        for id in ids:
-            life = self.feed.life(id)
-            if life is not None:
-                named[id] = (safe_text(life.record.name), str(states.get(id, "")))
-        return named
+        return {id: (self.describe(id)[0], str(states.get(id, ""))) for id in ids}
 
     async def _grow_tree(self) -> SpawnTree:
         tree = SpawnTree()
-        for _ in tree.grow(self._births()):
+        for _ in tree.grow(self._links()):
             await asyncio.sleep(0)
         return tree
 
-    def _births(self) -> Iterator[Birth]:
-        """Read every known greenlet's parent link and state from the feed, looking at the living in chunks."""
+    def _links(self) -> Iterator[Link]:
+        """Read every known greenlet's parent and state, looking at the living in chunks that are not kept."""
         population = self.feed.population
         live = list(population.lives)
         for start in range(0, len(live), CHUNK):
             ids = live[start : start + CHUNK]
-            self.feed.look(ids)
-            yield from (_birth(life) for life in map(self.feed.life, ids) if life is not None)
-        yield from map(_birth, list(population.finished))
+            states = {sample.id: sample.state for sample in self.probe.sample(ids)}
+            for id in ids:
+                life = self.feed.life(id)
+                if life is not None:
+                    yield id, life.record.parent, states.get(id, life.state)
+        for life in list(population.finished):
+            yield life.record.id, life.record.parent, life.state
+
+    def describe(self, id: int) -> tuple[str, str]:
+        """Return name and function of a greenlet (empty: forgotten)."""
+        life = self.feed.life(id)
+        return ("", "") if life is None else (safe_text(life.record.name), safe_text(life.record.function))
 
     def _publish_audit(self, record: AuditRecord) -> None:
         fields = record.fields()
         del fields["t"]
         self.feed.publish("audit", **fields)
-
-
-def _birth(life: Life) -> Birth:
-    record = life.record
-    return Birth(record.id, record.parent, safe_text(record.name), safe_text(record.function), life.state)
 
 
 class DashboardApp(Starlette):

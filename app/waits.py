@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from greenscope.app.model import GreenletSample
 from greenscope.app.probe import Probe
 from greenscope.app.stacks import pick, sample_chunks
 
@@ -39,25 +38,35 @@ def find_cycles(blocked_by: dict[int, int]) -> list[list[int]]:
     return cycles
 
 
+#: kind, name and owner: what makes two waits the same
+_Key = tuple[str, str, int | None]
+
+
 class _Resource:
     """One thing that is waited for."""
 
-    __slots__ = ("count", "key", "oldest", "owner", "waiters")
+    __slots__ = ("circular", "count", "key", "oldest", "owner", "waiters")
 
-    def __init__(self, key: tuple[str, str, int | None]) -> None:
+    def __init__(self, key: _Key) -> None:
         self.key = key
         self.owner = key[2]
+        self.circular = False
         self.count = 0
         self.oldest: float | None = None
-        self.waiters: list[int] = []
+        self.waiters: dict[int, None] = {}
 
-    def add(self, sample: GreenletSample, now: float, in_cycle: bool) -> None:
+    def add(self, id: int, waited: float | None) -> None:
+        """Count a waiter; the first ones are shown."""
         self.count += 1
-        if in_cycle or len(self.waiters) < MOST_WAITERS:
-            self.waiters.append(sample.id)
-        if sample.waiting_on is not None and sample.waiting_on.since is not None:
-            waited = max(0.0, now - sample.waiting_on.since)
-            self.oldest = waited if self.oldest is None else max(self.oldest, waited)
+        if len(self.waiters) < MOST_WAITERS:
+            self.waiters[id] = None
+        if waited is not None and (self.oldest is None or waited > self.oldest):
+            self.oldest = waited
+
+    def show(self, id: int) -> None:
+        """Show a waiter that is part of a circle, whatever its place."""
+        self.circular = True
+        self.waiters[id] = None
 
 
 async def build_waits(
@@ -74,45 +83,37 @@ async def build_waits(
     if "waiting_on" not in probe.capabilities:
         return {"available": False, "reason": probe.missing("waiting_on"), **empty}
     ids = pick(probe.live_ids(), MOST_LOOKED_AT)
-    waiting: list[GreenletSample] = []
+    now = clock()
+    resources: dict[_Key, _Resource] = {}
+    blocked_by: dict[int, int] = {}
+    held: dict[int, _Resource] = {}
     async for samples in sample_chunks(probe, ids):
-        waiting += [sample for sample in samples if sample.waiting_on is not None]
-    blocked_by = {}
-    for sample in waiting:
-        wait = sample.waiting_on
-        assert wait is not None
-        blocker = wait.target if wait.target is not None else wait.owner
-        if blocker is not None:
-            blocked_by[sample.id] = blocker
+        for sample in samples:
+            wait = sample.waiting_on
+            if wait is None:
+                continue
+            blocker = wait.target if wait.target is not None else wait.owner
+            key = (wait.kind, wait.name, blocker)
+            resource = resources.get(key)
+            if resource is None:
+                resource = resources[key] = _Resource(key)
+            resource.add(sample.id, None if wait.since is None else max(0.0, now - wait.since))
+            if blocker is not None:
+                blocked_by[sample.id] = blocker
+                held[sample.id] = resource
     cycles = find_cycles(blocked_by)[:MOST_CYCLES]
-    members = {id for cycle in cycles for id in cycle}
-    resources = _collect(waiting, members, clock())
+    for cycle in cycles:
+        for id in cycle:
+            held[id].show(id)
+    ordered = sorted(resources.values(), key=lambda r: (not r.circular, -r.count, -(r.oldest or 0.0)))
     return {
         "available": True,
         "reason": "" if "owners" in probe.capabilities else probe.missing("owners"),
-        **_draw(resources[:MOST_RESOURCES], names),
+        **_draw(ordered[:MOST_RESOURCES], names),
         "cycles": [[str(id) for id in cycle] for cycle in cycles],
-        "total": len(resources),
+        "total": len(ordered),
         "looked_at": len(ids),
     }
-
-
-def _collect(waiting: list[GreenletSample], members: set[int], now: float) -> list[_Resource]:
-    """Group waiters by what they wait for: circles first, then what holds up most."""
-    resources: dict[tuple[str, str, int | None], _Resource] = {}
-    circular: set[tuple[str, str, int | None]] = set()
-    for sample in waiting:
-        wait = sample.waiting_on
-        assert wait is not None
-        key = (wait.kind, wait.name, wait.target if wait.target is not None else wait.owner)
-        resource = resources.get(key)
-        if resource is None:
-            resource = resources[key] = _Resource(key)
-        in_cycle = sample.id in members
-        if in_cycle:
-            circular.add(key)
-        resource.add(sample, now, in_cycle)
-    return sorted(resources.values(), key=lambda r: (r.key not in circular, -r.count, -(r.oldest or 0.0)))
 
 
 def _draw(resources: list[_Resource], names: Callable[[list[int]], dict[int, tuple[str, str]]]) -> dict[str, Any]:

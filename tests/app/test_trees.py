@@ -6,22 +6,26 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenscope.app.trees import MAX_NODES, Birth, SpawnTree
+from greenscope.app.trees import MAX_NODES, Link, SpawnTree
 
 
-def birth(id: int, parent: int | None = None, state: str = "waiting") -> Birth:
-    return Birth(id, parent, f"g{id}", "f", state)
+def birth(id: int, parent: int | None = None, state: str = "waiting") -> Link:
+    return id, parent, state
 
 
-def plant(births: list[Birth]) -> SpawnTree:
+def plant(births: list[Link]) -> SpawnTree:
     tree = SpawnTree()
     for _ in tree.grow(births):
         pass
     return tree
 
 
-def grow(births: list[Birth], **options: Any) -> dict[str, Any]:
-    found = plant(births).draw(**options)
+def describe(id: int) -> tuple[str, str]:
+    return f"g{id}", "f"
+
+
+def grow(births: list[Link], **options: Any) -> dict[str, Any]:
+    found = plant(births).draw(describe, **options)
     assert found is not None
     return found
 
@@ -44,7 +48,7 @@ def test_tree_cuts_depth_and_width_and_says_so() -> None:
     assert (root["children"][0]["children"], root["children"][0]["more"]) == ([], 1)
     below = grow(births, root=100)
     assert [row["id"] for row in below["rows"]] == ["100"]
-    assert plant(births).draw(root=777) is None
+    assert plant(births).draw(describe, root=777) is None
 
 
 def test_tree_of_a_long_chain_does_not_recurse() -> None:
