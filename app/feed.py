@@ -51,7 +51,8 @@ class FeedLimits:
     failures_age: float = 4 * 3_600.0
     closed_groups: int = 100
     series: int = 600
-    chunk: int = 1_000  # events applied, or greenlets sampled, between two breaths
+    chunk: int = 1_000  # events applied between two breaths
+    survey_chunk: int = 250  # greenlets sampled between two breaths: fewer than make the garbage collector run
     order_age: float = 1.0  # an order is as new as this when somebody asks
     stale_order: float = 5.0  # until it is this old, an order is shown while the next one is made
     orders: int = 64
@@ -112,7 +113,7 @@ class Feed:
         self._groups_seen = float("-inf")
         self._selections: dict[tuple[Any, ...], Selection] = {}
         self._making: dict[tuple[Any, ...], asyncio.Task[Selection]] = {}
-        self._surveyed = float("-inf")
+        self._surveyed = (float("-inf"), float("-inf"))  # figures only, and whole
         self._survey_cost = 0.0
         self._suspects: tuple[set[int], set[int], int] | None = None
         self._checked = self.started
@@ -347,7 +348,7 @@ class Feed:
         busy = 0.0
         mark = time.perf_counter()
         if query.needs_samples:
-            for _ in self._survey_steps():
+            for _ in self._survey_steps(query.needs_places):
                 busy += time.perf_counter() - mark
                 yield
                 mark = time.perf_counter()
@@ -359,17 +360,25 @@ class Feed:
             mark = time.perf_counter()
         selection.cost = busy + time.perf_counter() - mark
 
-    def _survey_steps(self) -> Steps:
-        """Look at all live greenlets, unless that was done a moment ago."""
+    def _survey_steps(self, whole: bool) -> Steps:
+        """Look at all live greenlets, unless that was done a moment ago; keep the looks whole if asked."""
         now = self._monotonic()
-        if now - self._surveyed < max(self.limits.order_age / 2, 5 * self._survey_cost):
+        last = self._surveyed[whole]
+        if now - last < max(self.limits.order_age / 2, 5 * self._survey_cost):
             return
-        self._surveyed = now
+        self._surveyed = (now, now if whole else self._surveyed[True])
         ids = list(self.population.lives)
+        lives = self.population.lives
         cost = 0.0
-        for start in range(0, len(ids), self.limits.chunk):
+        for start in range(0, len(ids), self.limits.survey_chunk):
             mark = time.perf_counter()
-            self.look(ids[start : start + self.limits.chunk])
+            for sample in self.probe.sample(ids[start : start + self.limits.survey_chunk]):
+                life = lives.get(sample.id)
+                if life is not None:
+                    if whole:
+                        life.look(sample, now)
+                    else:
+                        life.note(sample)
             cost += time.perf_counter() - mark
             yield
         self._survey_cost = cost
@@ -381,8 +390,7 @@ class Feed:
         for sample in self.probe.sample(ids):
             life = lives.get(sample.id)
             if life is not None:
-                life.sample = sample
-                life.sampled = now
+                life.look(sample, now)
 
     def _result(self, query: GreenletQuery, selection: Selection) -> QueryResult:
         rows = self.rows(selection.window(query.offset, query.limit))

@@ -36,11 +36,17 @@ class Life:
         "groups",
         "kill_requested",
         "left",
+        "longest_run",
+        "ready_time",
         "record",
+        "run_time",
         "sample",
         "sampled",
+        "seen",
         "started",
+        "switches",
         "text",
+        "wait_time",
     )
 
     def __init__(self, record: GreenletRecord) -> None:
@@ -55,7 +61,13 @@ class Life:
         self.groups: tuple[int, ...] = _NO_GROUPS
         self.left: tuple[tuple[int, float], ...] = ()
         self.sample: GreenletSample | None = None
-        self.sampled = 0.0
+        self.sampled = float("-inf")
+        self.seen: State | None = None
+        self.run_time: float | None = None
+        self.ready_time: float | None = None
+        self.wait_time: float | None = None
+        self.switches: int | None = None
+        self.longest_run: float | None = None
         self.children: dict[int, None] | None = None
         self.blocked: list[tuple[float, float]] | None = None
         self.text: str | None = None
@@ -65,9 +77,24 @@ class Life:
         """The state: the end it came to, or what the latest look saw, or what events tell."""
         if self.final is not None:
             return self.final
-        if self.sample is not None:
-            return self.sample.state
+        if self.seen is not None:
+            return self.seen
         return "running" if self.begun else "pending"
+
+    def note(self, sample: GreenletSample) -> None:
+        """Keep the figures of a look, not the record: a survey of all would fill the garbage collector with them."""
+        self.seen = sample.state
+        self.run_time = sample.run_time
+        self.ready_time = sample.ready_time
+        self.wait_time = sample.wait_time
+        self.switches = sample.switches
+        self.longest_run = sample.longest_run
+
+    def look(self, sample: GreenletSample, now: float) -> None:
+        """Keep a look whole, for the row that is made of it."""
+        self.note(sample)
+        self.sample = sample
+        self.sampled = now
 
     @property
     def haystack(self) -> str:

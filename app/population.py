@@ -108,7 +108,7 @@ class Population:
         life.final = _ENDS[event.kind]
         life.failure = event.exception
         if event.sample is not None:
-            life.sample = event.sample
+            life.look(event.sample, event.t)
         life.groups = life.groups_at_end(event.t)
         life.left = ()
         for group in life.groups:

@@ -68,9 +68,7 @@ DEFAULT_LIMIT: Final = 100
 MAX_OFFSET: Final = 100_000_000
 MAX_SEARCH: Final = 1_000
 
-_TOKEN: Final = re.compile(
-    r'\s*(?P<minus>-)?(?:(?P<field>[^\s":]+):)?(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))'
-)
+_TOKEN: Final = re.compile(r'\s*(?P<minus>-)?(?:(?P<field>[^\s":]+):)?(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))')
 _DIGITS: Final = re.compile(r"[0-9]{1,15}")
 
 
@@ -138,6 +136,11 @@ class GreenletQuery:
         return any(term.field in _SAMPLED_SEARCH for term in self.terms)
 
     @property
+    def needs_places(self) -> bool:
+        """Whether the look at all must be kept whole: where they are and what they wait for decides."""
+        return self.field in ("place", "waiting_on") or any(term.field in _SAMPLED_SEARCH for term in self.terms)
+
+    @property
     def selection(self) -> tuple[str, int | None, str]:
         """What is asked for regardless of order and window."""
         return (self.state, self.group, self.q)
@@ -183,8 +186,7 @@ def _term(match: "re.Match[str]") -> Term:
     if field and field not in SEARCH_FIELDS:
         raise QueryError(
             "q",
-            f"knows no field {field[:40]!r}; fields are {', '.join(SEARCH_FIELDS)}; "
-            "put text with a colon in quotes",
+            f"knows no field {field[:40]!r}; fields are {', '.join(SEARCH_FIELDS)}; put text with a colon in quotes",
         )
     if field == "state":
         _check_states("q", value)

@@ -2,9 +2,9 @@
 
 With a hundred thousand greenlets a filter with a sort takes tens of milliseconds of pure Python. The work
 is therefore a generator that yields between chunks: an event loop drives it with a breath in between, a
-test drives it to its end. Only as much of the order is made as the window needs: each chunk gives its best
-`reach` rows as a sorted run, and the runs are merged. A finished `Selection` is kept by the feed and shared
-by all who ask the same for a second.
+test drives it to its end. Only as much of the order is made as the window needs: the best `reach` rows so
+far are kept from chunk to chunk; for windows far down, sorted chunks are merged. A finished `Selection` is
+kept by the feed and shared by all who ask the same for a second.
 
 Unknown values come last in both directions; equal ones stand in the order of their ids.
 """
@@ -12,6 +12,7 @@ Unknown values come last in both directions; equal ones stand in the order of th
 import heapq
 from collections.abc import Callable, Generator, Iterable, Mapping
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Final
 
 from greenscope.app.history import Retention
@@ -19,8 +20,9 @@ from greenscope.app.lives import Band, Life
 from greenscope.app.model import ENDED_STATES, LIVE_STATES, STATES, Site
 from greenscope.app.query import GreenletQuery, Term
 
-#: greenlets looked at between two yields: about 5 ms
-CHUNK: Final = 5_000
+#: greenlets looked at between two yields: about 1 ms
+#: (few, so that the keys of a chunk die young and the garbage collector is not called)
+CHUNK: Final = 2_000
 
 Steps = Generator[None, None, None]
 
@@ -63,32 +65,38 @@ def fill(
     """Find the greenlets that match at `now` (monotonic s) and order the first of them; yields about every 5 ms."""
     selection.total = len(lives) + len(finished)
     if _is_plain(query):
-        ids = sorted([*lives, *(life.record.id for life in finished)])
-        selection.matched = len(ids)
+        known = sorted([*lives, *(life.record.id for life in finished)])
+        selection.matched = len(known)
         if query.descending:
-            ids.reverse()
-        selection.ids = ids[: selection.reach]
+            known.reverse()
+        selection.ids = known[: selection.reach]
         return
     candidates = _candidates(query, lives, finished, bands)
     tests = _tests(query)
     key = _KEYS.get(query.field) or _age_key(now)
     descending = query.descending
+    best: list[tuple[Any, ...]] = []
     runs: list[list[tuple[Any, ...]]] = []
+    deep = selection.reach > CHUNK
     for start in range(0, len(candidates), CHUNK):
         chunk: Iterable[Life] = candidates[start : start + CHUNK]
         for test in tests:
             chunk = [life for life in chunk if test(life)]
         keyed = _keyed(chunk, key, descending)
         selection.matched += len(keyed)
-        if selection.reach * 4 < len(keyed):
-            best = heapq.nlargest if descending else heapq.nsmallest
-            runs.append(best(selection.reach, keyed))
-        else:
+        if deep:
             keyed.sort(reverse=descending)
             runs.append(keyed)
+        else:
+            if len(best) == selection.reach:
+                last = best[-1]
+                keyed = [one for one in keyed if (one > last if descending else one < last)]
+            best += keyed
+            best.sort(reverse=descending)
+            del best[selection.reach :]
         yield
-    merged = heapq.merge(*runs, reverse=descending)
-    ids = []
+    merged = heapq.merge(*runs, reverse=descending) if deep else iter(best)
+    ids: list[int] = []
     while part := [entry[-1] for entry in islice(merged, min(CHUNK, selection.reach - len(ids)))]:
         ids += [-id for id in part] if descending else part
         yield
@@ -176,10 +184,6 @@ def _site_key(place: Site | None) -> tuple[str, int] | None:
     return None if place is None else (place.file, place.line)
 
 
-def _sampled(name: str) -> Callable[[Life], Any]:
-    return lambda life: None if life.sample is None else getattr(life.sample, name)
-
-
 def _waiting_key(life: Life) -> tuple[str, str] | None:
     waiting = life.sample.waiting_on if life.sample and life.ended is None else None
     return (waiting.kind, waiting.name) if waiting else None
@@ -204,11 +208,11 @@ _KEYS: Final[dict[str, Callable[[Life], Any]]] = {
     "created": lambda life: life.record.created,
     "started": lambda life: life.started,
     "ended": lambda life: life.ended,
-    "run_time": _sampled("run_time"),
-    "ready_time": _sampled("ready_time"),
-    "wait_time": _sampled("wait_time"),
-    "switches": _sampled("switches"),
-    "longest_run": _sampled("longest_run"),
+    "run_time": attrgetter("run_time"),
+    "ready_time": attrgetter("ready_time"),
+    "wait_time": attrgetter("wait_time"),
+    "switches": attrgetter("switches"),
+    "longest_run": attrgetter("longest_run"),
     "waiting_on": _waiting_key,
     "exception": lambda life: (life.failure.type, life.failure.message) if life.failure else None,
 }
