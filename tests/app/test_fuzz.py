@@ -40,7 +40,8 @@ values = st.text(max_size=20) | ids | st.sampled_from(
 queries = st.lists(st.tuples(parameters | st.text(max_size=8), values), max_size=4)
 header_names = st.sampled_from(
     [b"accept", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"cookie", b"content-type",
-     b"range", b"content-length", b"last-event-id", b"idempotency-key", b"if-none-match", b"x-forwarded-for", b"accept-encoding"],
+     b"range", b"content-length", b"last-event-id", b"idempotency-key", b"if-none-match",
+     b"x-forwarded-for", b"accept-encoding"],
 )  # fmt: skip
 header_values = st.binary(max_size=30).filter(lambda value: not set(value) & {0, 10, 13}) | st.sampled_from(
     [b"text/html", b"application/json", b"none", b"same-origin", b"navigate", b"document", b"greenscope-8484=x", b"2",
