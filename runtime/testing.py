@@ -118,11 +118,15 @@ def virtual_clock(start: float | None = None, patience: float = 0.05) -> Iterato
     began = clock()
     hub.timers.shift(began - entered)
     hub.clock = clock
+    outer = vars(hub).get("_sleep")
     hub._sleep = lambda deadline: clock.sleep(hub, deadline)  # type: ignore[method-assign]
     try:
         yield clock
     finally:
-        del hub._sleep
+        if outer is None:
+            del hub._sleep
+        else:
+            hub._sleep = outer  # type: ignore[method-assign]
         hub.clock = real
         hub.timers.shift(real() - clock())
 

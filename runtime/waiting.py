@@ -294,7 +294,7 @@ def idle(priority: int = 0) -> None:
     hub = current_hub(raw)
     while True:
         sleep(0)
-        if len(hub.ready) == 0:
+        if not (hub.ready or hub.finished or hub.link_calls):
             return
 
 

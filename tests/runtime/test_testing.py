@@ -100,6 +100,15 @@ def test_clock_lets_time_outs_expire_at_once() -> None:
         assert clock() - at == pytest.approx(600)
 
 
+def test_clock_within_a_clock_gives_way_again() -> None:
+    with testing.virtual_clock(start=0.0) as outer:
+        with testing.virtual_clock(start=1000.0) as inner:
+            sleep(5)
+            assert inner() == 1005.0
+        sleep(7)
+        assert outer() == 7.0
+
+
 def test_run_returns_the_value_and_leaves_the_hub_as_it_was() -> None:
     hub = get_hub()
 
