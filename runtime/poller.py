@@ -1,14 +1,17 @@
 """File descriptors and the wake-up from other threads: where the hub sleeps.
 
-One epoll object (poll where there is none), level triggered. A watch calls back in
-the hub whenever its descriptor is ready. Registrations are lazy: when the last watch
-of a descriptor that its owner promised to `forget` before closing (`keep=True`, our
-sockets) stops, the kernel keeps the registration, because the next recv() will most
-likely want it again; an event that then finds no watch removes it. So a ping-pong
-costs no epoll_ctl at all. Descriptors of others are unregistered at once: they may be
-closed and their number reused without our knowledge.
+One epoll object (poll where there is none). A descriptor can be watched in two ways:
 
-The wake-up is a pipe, so that `signal.set_wakeup_fd` can write to it, too.
+- `add` is for anybody's descriptor: level triggered, unregistered at once when the
+  watch stops, because its owner may close it and the number be reused without our
+  knowledge.
+- `own` is for those who promise to `forget` a descriptor before they close it
+  (sockets, pipes). It is registered once, edge triggered: whoever owns it asks the
+  kernel first and parks only when that would block, so an edge that finds nobody
+  parked is no loss, and a ping-pong costs no epoll_ctl at all.
+
+Both on one descriptor make it level triggered for that time. The wake-up is a pipe, so
+that `signal.set_wakeup_fd` can write to it, too.
 """
 
 import os
@@ -21,45 +24,80 @@ WRITE = 2
 
 _IN = getattr(select, "EPOLLIN", 1)
 _OUT = getattr(select, "EPOLLOUT", 4)
+_EDGE = getattr(select, "EPOLLET", 0)
+#: asked for with every edge-triggered read: there is more than bytes (the peer's end, urgent data)
+_ODD = getattr(select, "EPOLLRDHUP", 0) | getattr(select, "EPOLLPRI", 2) if _EDGE else 0
 #: the kernel reports these unasked; they make a descriptor both readable and writable (recv or send tells why)
 _BROKEN = getattr(select, "EPOLLERR", 8) | getattr(select, "EPOLLHUP", 16)
+_READABLE = _IN | _ODD | _BROKEN
+_WRITABLE = _OUT | _BROKEN
 
 
 class Watch:
     """One callback on one descriptor for READ, WRITE or both, until stopped."""
 
-    __slots__ = ("args", "events", "fd", "function", "keep", "poller")
+    __slots__ = ("args", "events", "fd", "function", "poller")
 
-    def __init__(self, poller: "Poller", fd: int, events: int, function: Callable[..., Any], args: Any, keep: bool):
+    def __init__(self, poller: "Poller", fd: int, events: int) -> None:
         self.poller = poller
         self.fd = fd
         self.events = events
-        self.function: Callable[..., Any] | None = function
-        self.args = args
-        self.keep = keep
+        self.function: Callable[..., Any] | None = None
+        self.args: Any = ()
+
+    @property
+    def waits_as(self) -> str:
+        """What a greenlet that is parked on it waits for."""
+        return ("", "read", "write", "read or write")[self.events]
 
     def stop(self) -> None:
         """End the watch. Idempotent."""
         if self.function is not None:
             self.function = None
+            self.args = ()
             self.poller.remove(self)
+
+    def __repr__(self) -> str:
+        return f"<Watch to {self.waits_as} descriptor {self.fd}>"
+
+
+class Owner:
+    """A descriptor that is forgotten before it is closed; its two watches are set and cleared by whoever waits.
+
+    `exact`: from now on the kernel tells of every edge, and has told of nothing but bytes so far. So when a read of
+    a byte stream came back short, nothing is left: its owner may set `drained`, and park instead of reading in vain.
+    The next edge that finds nobody parked clears it.
+    """
+
+    __slots__ = ("drained", "exact", "fd", "interest", "odd", "poller", "reader", "writer")
+
+    def __init__(self, poller: "Poller", fd: int, interest: "Interest") -> None:
+        self.poller = poller
+        self.fd = fd
+        self.interest = interest
+        self.reader = Watch(poller, fd, READ)
+        self.writer = Watch(poller, fd, WRITE)
+        self.drained = False
+        self.exact = False
+        self.odd = False
 
 
 class Interest:
     """All watches of one descriptor, and what the kernel was asked for."""
 
-    __slots__ = ("mask", "watches")
+    __slots__ = ("mask", "owner", "watches")
 
     def __init__(self) -> None:
         self.mask = 0
         self.watches: list[Watch] = []
+        self.owner: Owner | None = None
 
 
 class Poller:
     """The descriptors of one hub."""
 
     def __init__(self) -> None:
-        self._poll = select.epoll() if hasattr(select, "epoll") else select.poll()
+        self._poll: Any = select.epoll() if hasattr(select, "epoll") else select.poll()
         self._in_seconds = hasattr(select, "epoll")
         self._interests: dict[int, Interest] = {}
         #: running watches: they keep the loop alive
@@ -83,10 +121,17 @@ class Poller:
 
     @property
     def idle(self) -> bool:
-        """True when the kernel watches nothing but the wake-up pipe."""
-        return not self._interests
+        """True when nobody waits for a descriptor: there is nothing to ask the kernel for."""
+        return not self.refs
 
-    def add(self, fd: int, events: int, function: Callable[..., Any], args: Any = (), keep: bool = False) -> Watch:
+    @property
+    def closed(self) -> bool:
+        """True after close()."""
+        return self._wake_read < 0
+
+    # -- anybody's descriptors
+
+    def add(self, fd: int, events: int, function: Callable[..., Any], args: Any = ()) -> Watch:
         """Call `function(*args)` in the hub whenever `fd` is ready for `events`, until the watch is stopped.
 
         Raises OSError (EBADF) for a descriptor that is not open; one that cannot be polled, such as a regular
@@ -95,13 +140,14 @@ class Poller:
         interest = self._interests.get(fd)
         if interest is None:
             interest = Interest()
-        watch = Watch(self, fd, events, function, args, keep)
+        watch = Watch(self, fd, events)
+        watch.function = function
+        watch.args = args
         interest.watches.append(watch)
         try:
             self._adjust(fd, interest)
         except OSError:
             interest.watches.remove(watch)
-            watch.function = None
             raise
         self._interests[fd] = interest
         self.refs += 1
@@ -109,16 +155,34 @@ class Poller:
 
     def remove(self, watch: Watch) -> None:
         """Forget a stopped watch (use Watch.stop)."""
-        self.refs -= 1
         interest = self._interests.get(watch.fd)
-        if interest is None or watch not in interest.watches:
-            return
-        interest.watches.remove(watch)
-        if not watch.keep:
-            self._shrink(watch.fd, interest)
+        if interest is not None and watch in interest.watches:
+            self.refs -= 1
+            interest.watches.remove(watch)
+            self._relax(watch.fd, interest)
+
+    # -- owned descriptors
+
+    def own(self, fd: int) -> Owner:
+        """Return the handle of a descriptor that its owner will forget() before closing it. Asks the kernel nothing."""
+        interest = self._interests.get(fd)
+        if interest is None or interest.owner is not None:
+            self.forget(fd)  # of an owner that did not keep the promise: the number is somebody else's now
+            interest = self._interests[fd] = Interest()
+        owner = interest.owner = Owner(self, fd, interest)
+        return owner
+
+    def arm(self, owner: Owner, events: int) -> None:
+        """Make sure that the kernel is asked for `events` of an owned descriptor; its watch must be set already."""
+        interest = owner.interest
+        mask = (_IN | _ODD if events & READ else 0) | (_OUT if events & WRITE else 0) | _EDGE
+        if interest.watches:
+            self._adjust(owner.fd, interest)
+        elif mask & ~interest.mask:
+            self._set_mask(owner.fd, interest, mask | interest.mask)
 
     def forget(self, fd: int) -> list[Watch]:
-        """Drop a descriptor that its owner is about to close; returns the watches that were still on it."""
+        """Drop a descriptor that its owner is about to close; returns the watches that were still on it, unstopped."""
         interest = self._interests.pop(fd, None)
         if interest is None:
             return []
@@ -127,9 +191,16 @@ class Poller:
                 self._poll.unregister(fd)
             except (OSError, KeyError, ValueError):
                 pass
-        watches = list(interest.watches)
-        interest.watches.clear()
+            interest.mask = 0
+        watches = interest.watches
+        self.refs -= len(watches)
+        owner, interest.owner = interest.owner, None
+        if owner is not None:
+            watches = [*watches, *(watch for watch in (owner.reader, owner.writer) if watch.function is not None)]
+        interest.watches = []
         return watches
+
+    # -- for the hub
 
     def poll(self, timeout: float | None) -> list[Watch]:
         """Wait up to `timeout` seconds (None: for ever, 0: not at all); returns the watches that are ready."""
@@ -138,20 +209,42 @@ class Poller:
         elif not self._in_seconds:
             timeout *= 1000
         fired: list[Watch] = []
+        interests = self._interests
         for fd, mask in self._poll.poll(timeout):
-            if fd == self._wake_read:
-                self._drain()
-                continue
-            interest = self._interests.get(fd)
+            interest = interests.get(fd)
             if interest is None:
+                if fd == self._wake_read:
+                    self._drain()
                 continue
-            events = (READ if mask & (_IN | _BROKEN) else 0) | (WRITE if mask & (_OUT | _BROKEN) else 0)
-            wanted = [watch for watch in interest.watches if watch.events & events]
-            if wanted:
-                fired += wanted
-            else:
-                self._shrink(fd, interest)
+            owner = interest.owner
+            if owner is not None:
+                if mask & _READABLE:
+                    if mask & (_ODD | _BROKEN):
+                        owner.odd = True
+                        owner.exact = owner.drained = False
+                    watch = owner.reader
+                    if watch.function is not None:
+                        fired.append(watch)
+                    else:
+                        owner.drained = False
+                if mask & _WRITABLE:
+                    watch = owner.writer
+                    if watch.function is not None:
+                        fired.append(watch)
+                if _EDGE and not interest.watches:
+                    continue
+            self._fire(fd, interest, mask, fired)
         return fired
+
+    def _fire(self, fd: int, interest: Interest, mask: int, fired: list[Watch]) -> None:
+        """Collect the watches of a level-triggered descriptor; narrow it when nobody wants what was reported."""
+        before = len(fired)
+        events = (READ if mask & _READABLE else 0) | (WRITE if mask & _WRITABLE else 0)
+        for watch in interest.watches:
+            if watch.events & events:
+                fired.append(watch)
+        if len(fired) == before:
+            self._set_mask(fd, interest, self._wanted_mask(interest))
 
     def close(self) -> None:
         """Give all descriptors back. Idempotent."""
@@ -172,33 +265,56 @@ class Poller:
 
     @staticmethod
     def _wanted_mask(interest: Interest) -> int:
+        """Return what is waited for just now, level triggered."""
         mask = 0
         for watch in interest.watches:
             mask |= (_IN if watch.events & READ else 0) | (_OUT if watch.events & WRITE else 0)
+        owner = interest.owner
+        if owner is not None:
+            mask |= _IN if owner.reader.function is not None else 0
+            mask |= _OUT if owner.writer.function is not None else 0
         return mask
 
     def _adjust(self, fd: int, interest: Interest) -> None:
-        """Widen the registration to what the watches want."""
-        mask = interest.mask | self._wanted_mask(interest)
-        if not interest.mask:
-            self._poll.register(fd, mask)
-        elif mask != interest.mask:
-            self._poll.modify(fd, mask)
-        interest.mask = mask
+        """Widen a level-triggered registration to what the watches want."""
+        wanted = self._wanted_mask(interest)
+        if interest.mask & _EDGE:
+            self._set_mask(fd, interest, wanted)
+        elif wanted & ~interest.mask:
+            self._set_mask(fd, interest, wanted | interest.mask)
 
-    def _shrink(self, fd: int, interest: Interest) -> None:
-        """Narrow the registration to what the watches want; drop it when that is nothing."""
-        mask = self._wanted_mask(interest)
-        if mask == interest.mask:
-            if not mask:
-                self._interests.pop(fd, None)
+    def _relax(self, fd: int, interest: Interest) -> None:
+        """Narrow a registration after a watch has stopped: to nothing, or back to the edges of its owner."""
+        if interest.watches:
+            return  # narrowed when the kernel reports what nobody wants
+        mask = 0
+        owner = interest.owner
+        if owner is not None:
+            mask = _IN | _OUT | _ODD | _EDGE if _EDGE else self._wanted_mask(interest)
+        else:
+            self._interests.pop(fd, None)
+        self._set_mask(fd, interest, mask, quiet=True)
+
+    def _set_mask(self, fd: int, interest: Interest, mask: int, quiet: bool = False) -> None:
+        before = interest.mask
+        if mask == before:
             return
         try:
-            if mask:
-                self._poll.modify(fd, mask)
+            if not before:
+                self._poll.register(fd, mask)
+            elif mask:
+                try:
+                    self._poll.modify(fd, mask)
+                except FileNotFoundError:  # closed without a word, and the number is in use again
+                    self._poll.register(fd, mask)
             else:
-                self._interests.pop(fd, None)
                 self._poll.unregister(fd)
         except (OSError, KeyError, ValueError):
-            pass  # closed by its owner meanwhile: the kernel has forgotten it already
+            if mask and not quiet:
+                raise
+            # else closed by its owner meanwhile: the kernel has forgotten it already
         interest.mask = mask
+        owner = interest.owner
+        if owner is not None:
+            owner.exact = bool(mask & _EDGE and mask & _IN) and not owner.odd
+            owner.drained = False

@@ -44,8 +44,9 @@ _RuntimeThreadT = TypeVar("_RuntimeThreadT", bound="RuntimeThread")
 
 NEW, SERVING, RUNNING, ENDING = "new", "serving", "running", "ending"
 
-#: of stop()'s time-out, the part in which greenlets may die; the rest is for the thread itself
-DYING_SHARE = 0.8
+#: of stop()'s time-out, the part that is for the thread itself, after the greenlets have had theirs;
+#: at least so many seconds, if that is not more than half of it
+ENDING_SHARE, ENDING_SECONDS = 0.2, 0.2
 
 _RUNTIME_FILES = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -85,6 +86,11 @@ class Submission(Greenlet):
     def _report_error(self, error: BaseException, tb: Any) -> None:
         """Give the error to whoever holds the future, and to nobody else: also SystemExit."""
         settle(self._future, error=error)
+
+
+def ending_seconds(timeout: float) -> float:
+    """Return how much of a time-out is kept for the end of the thread."""
+    return max(timeout * ENDING_SHARE, min(ENDING_SECONDS, timeout / 2))
 
 
 def settle(future: WaitableFuture[Any], value: Any = None, error: BaseException | None = None) -> None:
@@ -243,7 +249,7 @@ class RuntimeThread:
                 return []
             if thread.ident == threading.get_ident():
                 raise RuntimeThreadError(f"{self!r} cannot stop itself: call stop() from another thread")
-            self._deadline = monotonic() + timeout * DYING_SHARE
+            self._deadline = monotonic() + timeout - ending_seconds(timeout)
             self._state = ENDING
         hub.run_callback(self._interrupt, GreenletExit)
         hub.run_callback(_resume_serving, self)

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="func-returns-value"
 """A runtime in a thread of its own: submitting, running a main function, stopping honestly."""
 
 import gc
@@ -166,8 +167,8 @@ def test_stop_reports_who_swallows_the_kill_with_name_and_place() -> None:
     future = thread.submit(stubborn)
     thread.call(sleep, 0)
     begin = time.monotonic()
-    (survivor,) = thread.stop(timeout=0.2)
-    assert time.monotonic() - begin < 0.5
+    (survivor,) = thread.stop(timeout=0.4)
+    assert time.monotonic() - begin < 0.6
     assert not thread.alive
     assert (survivor.kind, survivor.name) == ("greenlet", "mule")
     assert "test_thread.py:" in survivor.place
