@@ -352,6 +352,7 @@ class Hub(greenlet):
                 return
             function, args = timer.function, timer.args
             timer.function = None
+            timer.args = ()
             if function is None:
                 continue
             try:

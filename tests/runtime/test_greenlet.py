@@ -434,8 +434,9 @@ def test_context_joins_or_kills() -> None:
     with spawn(lambda: (sleep(5), 5)[1]) as task:
         assert not task.dead
     assert task.value == 5
-    with pytest.raises(KeyError), spawn(sleep, 100) as task:
-        sleep(0)
+    started = spawn(sleep, 100)
+    sleep(0)
+    with pytest.raises(KeyError), started as task:
         raise KeyError
     assert isinstance(task.exception, KeyError)
 
