@@ -62,7 +62,8 @@ def test_stale_version_gets_the_present_file_uncached(board: Any) -> None:
 @pytest.mark.parametrize(
     "path",
     ["..%2fpyproject.toml", "%2e%2e/%2e%2e/pyproject.toml", "..%5cx", "%00", "%2fetc%2fpasswd", "/etc/passwd",
-     "x/%00.css", "x/..%2f..%2fapp%2fguard.py", "x//etc/passwd", "x/.", "x/../../app/guard.py", "x/vendor/../app.css", "x/", "x"],
+     "x/%00.css", "x/..%2f..%2fapp%2fguard.py", "x//etc/passwd", "x/.", "x/../../app/guard.py", "x/vendor/../app.css",
+     "x/", "x"],
 )  # fmt: skip
 def test_nothing_else_is_behind_static(board: Any, path: str) -> None:
     answer = board.client.get(f"/static/{path}")
