@@ -54,7 +54,7 @@ def greenlet_detail(feed: "Feed", life: Life) -> dict[str, Any]:
 
 
 def group_detail(feed: "Feed", band: Band) -> dict[str, Any]:
-    """Return a group's row, and beside it its first members and when it opened and closed."""
+    """Return a group's row, and beside it first members, opening and closing, and the history for its chart."""
     members = list(band.members)
     return {
         **band.row(),
@@ -62,6 +62,7 @@ def group_detail(feed: "Feed", band: Band) -> dict[str, Any]:
         "closed": feed.clock.rfc3339(band.closed),
         "members": feed.rows(members[:LIST_LIMIT]),
         "members_count": len(members),
+        "series": band.series.data() if band.series is not None else None,
         "now": feed.clock.rfc3339(feed.now),
     }
 

@@ -27,13 +27,15 @@ from typing import Any
 
 from greenscope.app.details import greenlet_detail, group_detail
 from greenscope.app.formatting import Clock, event_fields, hub_row, safe_text, safe_value
-from greenscope.app.history import Entry, EventRing, Meter, Series
+from greenscope.app.history import Entry, EventRing
 from greenscope.app.lives import Band, Life
 from greenscope.app.model import EVENT_KINDS, GreenletRecord, HubSample
-from greenscope.app.population import Population
+from greenscope.app.population import Population, PopulationLimits
 from greenscope.app.probe import Probe
 from greenscope.app.query import GreenletQuery
+from greenscope.app.rows import Rows
 from greenscope.app.selection import Selection, Steps, fill, reach_of
+from greenscope.app.series import Meter, Series
 from greenscope.app.sse import to_json
 
 #: columns of the charts' series, beside `t`
@@ -41,16 +43,11 @@ SERIES = ("spawned", "finished", "failed", "pending", "ready", "running", "waiti
 
 
 @dataclass(frozen=True, slots=True)
-class FeedLimits:
+class FeedLimits(PopulationLimits):
     """Every bound of the feed. Counts, bytes and seconds."""
 
     events: int = 10_000
     event_bytes: int = 8 * 1024 * 1024
-    finished: int = 5_000
-    finished_age: float = 3_600.0
-    failures_age: float = 4 * 3_600.0
-    closed_groups: int = 100
-    series: int = 600
     chunk: int = 1_000  # events applied between two breaths
     survey_chunk: int = 250  # greenlets sampled between two breaths: fewer than make the garbage collector run
     order_age: float = 1.0  # an order is as new as this when somebody asks
@@ -99,7 +96,8 @@ class Feed:
         self._epoch = secrets.token_hex(6)
         self.clock = Clock(self._monotonic, self._wall)
         limits = self.limits
-        self.population = Population(limits.finished, limits.finished_age, limits.failures_age, limits.closed_groups)
+        self.population = Population(limits)
+        self._rows = Rows(self.clock, self._pid)
         self.ring = EventRing(limits.events, limits.event_bytes)
         self.started = self._monotonic()
         self.dropped: dict[str, int] = {}
@@ -111,6 +109,7 @@ class Feed:
         self._hubs: list[HubSample] = []
         self._counts: tuple[float, dict[str, int]] = (float("-inf"), {})
         self._groups_seen = float("-inf")
+        self._groups_cost = 0.0
         self._selections: dict[tuple[Any, ...], Selection] = {}
         self._making: dict[tuple[Any, ...], asyncio.Task[Selection]] = {}
         self._surveyed = (float("-inf"), float("-inf"))  # figures only, and whole
@@ -218,7 +217,11 @@ class Feed:
         if not any(hub.switches is not None for hub in self._hubs):
             values["switches"] = None
         self._lag_peak = 0.0
-        self._series.add(round(self.clock.unix(now), 3), values)
+        unix = round(self.clock.unix(now), 3)
+        self._series.add(unix, values)
+        if now - self._groups_seen >= max(1.0, 200 * self._groups_cost):
+            self.look_at_groups()
+        self.population.mark_groups(now, unix)
 
     def _check(self, now: float) -> None:
         """Compare with the living: at once after drops (but not too often), now and then anyway.
@@ -403,7 +406,7 @@ class Feed:
         oldest = now - self.limits.sample_age
         self.look([id for id in ids if id in lives and lives[id].sampled < oldest])
         found = (self.population.find(id) for id in ids)
-        return [life.row(self.clock, now, self._pid) for life in found if life is not None]
+        return [self._rows.make(life, now) for life in found if life is not None]
 
     def record(self, id: int) -> GreenletRecord | None:
         """Return the birth record of a greenlet, live or still remembered."""
@@ -439,7 +442,9 @@ class Feed:
         now = self._monotonic()
         if now - self._groups_seen >= self.limits.sample_age:
             self._groups_seen = now
+            mark = time.perf_counter()
             self.population.look_at_groups(self.probe.groups(), now)
+            self._groups_cost = time.perf_counter() - mark
 
     def _live_counts(self) -> dict[str, int]:
         now = self._monotonic()

@@ -1,13 +1,13 @@
-"""What has happened, within bounds: the latest events, the finished greenlets, a point per second for the charts.
+"""What has happened, within bounds: the latest events, and the finished greenlets.
 
 Everything here forgets. The event ring keeps the newest 10,000 events or 8 MiB, whichever is less, and
 knows the number of the oldest that it still has, so that a reader who comes back too late is told. Finished
 greenlets are kept by count and by age, and those that failed longer than those that succeeded: a failure is
-what somebody comes back for. Charts have one point per second for ten minutes.
+what somebody comes back for.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -155,55 +155,3 @@ class Retention:
 
 def _pop_oldest(store: dict[int, Life]) -> Life:
     return store.pop(next(iter(store)))
-
-
-class Meter:
-    """Totals that only grow, and how fast they grew over the last seconds."""
-
-    def __init__(self, names: Iterable[str], span: float = 12.0) -> None:
-        self.totals = dict.fromkeys(names, 0)
-        self._span = span
-        self._marks: deque[tuple[float, tuple[int, ...]]] = deque()
-
-    def mark(self, now: float) -> None:
-        """Remember the totals of now; once per tick."""
-        self._marks.append((now, tuple(self.totals.values())))
-        while len(self._marks) > 2 and self._marks[1][0] <= now - self._span:
-            self._marks.popleft()
-
-    def rates(self, seconds: float) -> dict[str, float]:
-        """Return each total's growth per second over about the last `seconds`."""
-        if len(self._marks) < 2:
-            return dict.fromkeys(self.totals, 0.0)
-        end, last = self._marks[-1]
-        begin, first = self._marks[0]
-        for t, totals in reversed(self._marks):
-            if t <= end - seconds + 1e-9:
-                begin, first = t, totals
-                break
-        span = max(end - begin, 1e-9)
-        return {name: round((b - a) / span, 2) for name, a, b in zip(self.totals, first, last, strict=True)}
-
-
-class Series:
-    """One point per second, as columns that a chart takes as they are. `t` is seconds since 1970."""
-
-    def __init__(self, columns: Iterable[str], limit: int) -> None:
-        self.columns = ("t", *columns)
-        self._points: deque[tuple[float | None, ...]] = deque(maxlen=limit)
-
-    def __len__(self) -> int:
-        return len(self._points)
-
-    def add(self, t: float, values: dict[str, float | None]) -> None:
-        """Add a point; a column without a value is a hole in its line."""
-        self._points.append((t, *(values.get(name) for name in self.columns[1:])))
-
-    def newest(self) -> dict[str, float | None] | None:
-        """Return the newest point by column."""
-        return dict(zip(self.columns, self._points[-1], strict=True)) if self._points else None
-
-    def data(self, after: float = 0.0) -> dict[str, list[float | None]]:
-        """Return the points later than `after` (seconds since 1970), by column."""
-        points = [point for point in self._points if point[0] is not None and point[0] > after]
-        return {name: [point[index] for point in points] for index, name in enumerate(self.columns)}

@@ -6,16 +6,12 @@ nothing here is computed before it is asked for. `Band` is the same for a Group 
 counters that the group itself does not keep.
 """
 
+from collections import deque
 from typing import Any, Final
 
 from greenscope.app.formatting import Clock, greenlet_row, ident, safe_text
-from greenscope.app.model import (
-    ExceptionRecord,
-    GreenletRecord,
-    GreenletSample,
-    GroupSample,
-    State,
-)
+from greenscope.app.model import ExceptionRecord, GreenletRecord, GreenletSample, GroupSample, State
+from greenscope.app.series import Series
 
 _NO_GROUPS: Final[tuple[int, ...]] = ()
 
@@ -150,11 +146,13 @@ class Band:
         "counts",
         "id",
         "kind",
+        "marks",
         "members",
         "name",
         "opened",
         "peak",
         "sample",
+        "series",
         "size",
         "spawned",
     )
@@ -171,6 +169,10 @@ class Band:
         self.spawned = 0
         self.peak = 0
         self.sample: GroupSample | None = None
+        #: ended and failed at the last seconds, oldest first: (second, ended, failed)
+        self.marks: deque[tuple[float, int, int]] = deque(maxlen=11)
+        #: history for its chart, when it is one of those that have one
+        self.series: Series | None = None
 
     def join(self, id: int) -> None:
         """Count a greenlet that came in."""
@@ -186,13 +188,30 @@ class Band:
         if sample.active > self.peak:
             self.peak = sample.active
 
+    def mark(self, now: float, unix: float) -> None:
+        """Note the figures of a second, for rates and history."""
+        self.marks.append((now, sum(self.counts.values()), self.counts["failed"]))
+        if self.series is not None:
+            waiters = self.sample.waiters if self.sample else None
+            active = self.sample.active if self.sample else len(self.members)
+            self.series.add(unix, {"active": active, "waiters": waiters, "size": self.size})
+
+    def rates(self) -> tuple[float, float]:
+        """Return ended and failed per second over the last ten."""
+        if len(self.marks) < 2 or self.closed is not None:
+            return 0.0, 0.0
+        (begin, ended, failed), (end, ended_now, failed_now) = self.marks[0], self.marks[-1]
+        span = max(end - begin, 1e-9)
+        return round((ended_now - ended) / span, 2), round((failed_now - failed) / span, 2)
+
     def row(self) -> dict[str, Any]:
-        """Return the interface's group row."""
+        """Return the interface's group row, and how many end (`rate`) and fail (`failure_rate`) per second."""
         sample = self.sample if self.closed is None else None
         active = sample.active if sample else len(self.members)
         free = sample.free if sample else None
         if free is None and self.size is not None:
             free = max(0, self.size - active)
+        rate, failure_rate = self.rates()
         return {
             "id": ident(self.id),
             "name": safe_text(self.name),
@@ -204,4 +223,6 @@ class Band:
             "spawned": self.spawned,
             **self.counts,
             "peak": self.peak,
+            "rate": rate,
+            "failure_rate": failure_rate,
         }

@@ -7,29 +7,43 @@ kept if it is a failure. `compare` and `reconcile` put right what dropped events
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from greenscope.app.history import Retention
 from greenscope.app.lives import Band, Life
 from greenscope.app.model import Event, GreenletRecord, GroupSample, State
 from greenscope.app.probe import Probe
+from greenscope.app.series import Series
 
 _ENDS: Final[dict[str, State]] = {"succeeded": "succeeded", "failed": "failed", "killed": "killed"}
 #: blocks remembered per greenlet
 _BLOCKS: Final = 20
 
 
+@dataclass(frozen=True, slots=True)
+class PopulationLimits:
+    """How much is remembered of what has ended. Counts and seconds."""
+
+    finished: int = 5_000
+    finished_age: float = 3_600.0
+    failures_age: float = 4 * 3_600.0
+    closed_groups: int = 100
+    group_series: int = 100  # groups that have a history for a chart
+    series: int = 600  # points of a chart
+
+
 class Population:
     """The greenlets and groups of one process."""
 
-    def __init__(self, finished: int, finished_age: float, failures_age: float, closed_groups: int) -> None:
+    def __init__(self, limits: PopulationLimits) -> None:
         self.lives: dict[int, Life] = {}
-        self.finished = Retention(finished, finished_age, failures_age)
+        self.finished = Retention(limits.finished, limits.finished_age, limits.failures_age)
         self.bands: dict[int, Band] = {}
         self.closed: dict[int, Band] = {}
         self.spawned = 0
         self.ended = {"succeeded": 0, "failed": 0, "killed": 0}
-        self._closed_groups = closed_groups
+        self._limits = limits
         self._appliers: dict[str, Callable[[Event], Life | None]] = {
             "spawned": self._spawned,
             "started": self._started,
@@ -164,7 +178,7 @@ class Population:
                 life.groups = tuple(other for other in life.groups if other != id)
         band.members = {}
         self.closed[id] = band
-        while len(self.closed) > self._closed_groups:
+        while len(self.closed) > self._limits.closed_groups:
             del self.closed[next(iter(self.closed))]
 
     def _blocked(self, event: Event) -> Life | None:
@@ -198,6 +212,13 @@ class Population:
                     continue
                 band = self.bands[sample.id] = Band(sample, now)
             band.look(sample)
+
+    def mark_groups(self, now: float, unix: float) -> None:
+        """Note each group's figures of a second; the first hundred groups have a history too."""
+        for index, band in enumerate(self.bands.values()):
+            if band.series is None and index < self._limits.group_series:
+                band.series = Series(("active", "waiters", "size"), self._limits.series)
+            band.mark(now, unix)
 
     def compare(self, living: Iterable[int]) -> tuple[set[int], set[int]]:
         """Return the ids that live without being known here, and those known here that do not live."""

@@ -35,6 +35,9 @@ _PASSING: Final = ("ready_time", "wait_time")
 #: health that pages show everywhere; what only counts on is left out
 _HEALTH: Final = ("hub_lag", "sample_age", "dropped", "cost", "fault", "live", "backend", "epoch")
 
+#: where a state keeps its rows' ages, which are sent with a row's first appearance and its end only
+_AGES: Final = "ages"
+
 State = dict[str, Any]
 
 
@@ -86,13 +89,16 @@ class LiveView:
         """Make the newest state; keep those older versions that somebody holds. Gives way to the loop."""
         state = await self._make()
         newest = self._states.get(self.version)
-        if newest is None or _difference(newest, state):
-            self.version += 1
-            self._states[self.version] = state
+        changes = {"full": True} if newest is None else _difference(newest, state)
+        if not changes:
+            return
+        self._patches.clear()
+        self.version += 1
+        self._states[self.version] = state
+        if newest is not None:
+            self._patches[self.version - 1, self.version] = self._encode(changes)
         for version in self._states.keys() - held - {self.version}:
             del self._states[version]
-        for pair in [pair for pair in self._patches if pair[1] != self.version]:
-            del self._patches[pair]
 
     def patch(self, version: int) -> bytes | None:
         """Return the JSON that leads from a version to the newest (all, if that version is not kept), or None."""
@@ -103,10 +109,12 @@ class LiveView:
         found = self._patches.get(pair)
         if found is None:
             new = self._states[self.version]
-            patch = {"full": True, **new} if old is None else _difference(old, new)
-            patch["t"] = self.feed.clock.rfc3339(self.feed.now)
-            found = self._patches[pair] = to_json(patch).encode("ascii")
+            patch = {"full": True, **_whole(new)} if old is None else _difference(old, new)
+            found = self._patches[pair] = self._encode(patch)
         return found
+
+    def _encode(self, patch: State) -> bytes:
+        return to_json({**patch, "t": self.feed.clock.rfc3339(self.feed.now)}).encode("ascii")
 
     async def _common(self) -> State:
         health = self.feed.health()
@@ -127,9 +135,14 @@ class LiveView:
         assert query is not None
         selection = await self.feed.wait_selection(query)
         await asyncio.sleep(0)
-        rows = {row["id"]: calm(row) for row in self.feed.rows(selection.window(query.offset, query.limit))}
+        rows, ages = {}, {}
+        for row in self.feed.rows(selection.window(query.offset, query.limit)):
+            id = row["id"]
+            ages[id] = row.pop("age")
+            rows[id] = calm(row)
         state = await self._common()
         state.update(total=selection.total, matched=selection.matched, rows=rows, order=list(rows))
+        state[_AGES] = ages
         return state
 
     async def _greenlet(self) -> State:
@@ -142,22 +155,30 @@ class LiveView:
         state = await self._common()
         detail = self.feed.group(self.wanted.id or 0)
         if detail is not None:
-            detail.pop("series", None)
-            detail["members"] = [calm(row, frozenset(("age",))) for row in detail["members"]]
+            # the page reads these when it opens, and the members again with its rows
+            del detail["series"], detail["members"]
         state["group"] = detail
         return state
 
 
-def calm(row: dict[str, Any], without: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Return a row whose durations are rounded to what a person can tell apart, less some fields."""
-    calmed = {name: value for name, value in row.items() if name not in without}
-    if calmed["run_time"]:
-        calmed["run_time"] = float(f"{calmed['run_time']:.3g}")
+def calm(row: dict[str, Any]) -> dict[str, Any]:
+    """Round a row's durations, in place, to what a person can tell apart; return it."""
+    run_time = row["run_time"]
+    if run_time:
+        row["run_time"] = float(f"{run_time:.3g}")
     for name in _PASSING:
-        value = calmed[name]
+        value = row[name]
         if value:
-            calmed[name] = float(f"{value:.2g}") if value < 10 else round(value)
-    return calmed
+            row[name] = round(value) if value >= 10 else round(value, 1) if value >= 1 else float(f"{value:.2g}")
+    return row
+
+
+def _whole(state: State) -> State:
+    """Return a state as a reader gets it who has nothing yet."""
+    whole = {name: value for name, value in state.items() if name != _AGES}
+    if _AGES in state:
+        whole["rows"] = {id: {**row, "age": state[_AGES][id]} for id, row in state["rows"].items()}
+    return whole
 
 
 def _difference(old: State, new: State) -> State:
@@ -166,17 +187,9 @@ def _difference(old: State, new: State) -> State:
     for name, value in new.items():
         before = old.get(name)
         if name == "rows":
-            changed = {}
-            for id, row in value.items():
-                was = before.get(id) if before else None
-                fields = row if was is None else _changed_fields(was, row)
-                if fields:
-                    changed[id] = fields
-            if changed:
-                patch["rows"] = changed
-            gone = [id for id in before or () if id not in value]
-            if gone:
-                patch["gone"] = gone
+            patch |= _row_changes(before or {}, value, new[_AGES])
+        elif name == _AGES:
+            continue
         elif name in _BY_FIELD and value is not None and before is not None:
             fields = _changed_fields(before, value)
             if fields:
@@ -186,8 +199,25 @@ def _difference(old: State, new: State) -> State:
     return patch
 
 
+def _row_changes(old: dict[str, Any], new: dict[str, Any], ages: dict[str, Any]) -> State:
+    changed: dict[str, Any] = {}
+    for id, row in new.items():
+        was = old.get(id)
+        if was is None:
+            changed[id] = {**row, "age": ages[id]}
+        elif was != row:
+            fields = changed[id] = _changed_fields(was, row)
+            if "ended" in fields:
+                fields["age"] = ages[id]  # now it is final
+    patch: State = {"rows": changed} if changed else {}
+    gone = [id for id in old if id not in new]
+    if gone:
+        patch["gone"] = gone
+    return patch
+
+
 def _changed_fields(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     fields = {name: value for name, value in new.items() if old.get(name) != value and name not in _VOLATILE}
     if "ended" in fields and "age" in new:
-        fields["age"] = new["age"]  # now it is final
+        fields["age"] = new["age"]
     return fields
