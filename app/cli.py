@@ -55,7 +55,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"greenscope {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
-    watched = argparse.ArgumentParser(add_help=False)
+    watched = Parser(add_help=False)
     add_server_options(watched)
     watched.add_argument("--uds", type=Path, metavar="PATH", help="listen on a Unix socket instead of a port")
     watched.add_argument("--hold", action="store_true", help="stay up when the program has ended")

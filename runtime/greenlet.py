@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 import greenlet as _greenlet
 
-from greenscope.runtime.accounting import Account, first_slice
+from greenscope.runtime.accounting import Account, first_slice, open_account
 from greenscope.runtime.carriers import PENDING, RUNNING, Carrier, borrow, strip
 from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import GreenletExit
@@ -587,6 +587,7 @@ def spawn_raw(function: Callable[..., Any], *args: Any, **kwargs: Any) -> _green
     shared = spawner.spawn_tree_locals if isinstance(spawner, Greenlet) else tree_locals_of(spawner)
     raw.hub = hub
     raw.waiting_on = raw.task = None
+    open_account(raw, hub.now)
     raw.tree_locals = raw.spawn_tree_locals = {} if shared is None else shared
     raw.spawning_greenlet = _weakref(spawner)
     if _hooks.spawned_raw:

@@ -94,6 +94,10 @@ class NativeControl:
             return self._now("refused", "This is the main greenlet of its thread: killing it would end the program.")
         request = Request(timeout, lambda: self._survivors([id], "It caught the exception and lives on."))
 
+        def answer_dead() -> None:
+            if greenlet.dead:
+                request.answer(ControlResult("done", "It is dead.", (id,), "killed"))
+
         def act() -> None:
             if greenlet.dead:
                 request.answer(ControlResult("gone", "It had ended already."))
@@ -102,7 +106,7 @@ class NativeControl:
                 greenlet.kill(block=False)
             else:
                 kill_raw(greenlet)
-                greenlet.hub.run_callback(lambda: greenlet.dead and request.answer(ControlResult("done", "", (id,))))
+                hub_of(greenlet).run_callback(answer_dead)
 
         return self._post(hub_of(greenlet), request, act)
 

@@ -1,0 +1,180 @@
+"""The command line, as a user meets it: real processes, real sockets."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenscope.app.cli import build_parser, main, split_program
+
+PROGRAM = """\
+import sys
+from greenscope.runtime import sleep, spawn
+print("arguments", sys.argv[1:], flush=True)
+workers = [spawn(sleep, 60) for _ in range(5)]
+sleep(float(sys.argv[1]))
+sys.exit(7)
+"""
+
+
+def ask(url: str, path: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
+    parts = urllib.parse.urlsplit(url)
+    token = urllib.parse.unquote(parts.fragment.partition("token=")[2])
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    connection.request(method, path, None if body is None else json.dumps(body), headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer.status, json.loads(text) if text else None
+
+
+def wait_for_sleepers(url: str) -> list[Any]:
+    """Return the rows of the program's five sleepers, once they are there."""
+    deadline = time.monotonic() + 10
+    while True:
+        rows = [row for row in ask(url, "/api/greenlets")[1]["rows"] if row["function"].endswith("sleep")]
+        if len(rows) == 5:
+            return rows
+        assert time.monotonic() < deadline, rows
+        time.sleep(0.05)
+
+
+def wait_for_file(path: Path, process: "subprocess.Popen[str]", seconds: float = 15) -> str:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return path.read_text().strip()
+
+
+@contextmanager
+def running(tmp_path: Path, *arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    url_file = tmp_path / "url"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "greenscope", arguments[0], "--port", "0", "--url-file", str(url_file), *arguments[1:]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    try:
+        yield process, wait_for_file(url_file, process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> str:
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    return str(path)
+
+
+def test_run_shows_the_programs_greenlets_and_ends_with_its_status(tmp_path: Path, script: str) -> None:
+    with running(tmp_path, "run", script, "1.5", "--port", "9") as (process, url):
+        assert len(wait_for_sleepers(url)) == 5
+        assert ask(url, "/api/health")[1]["name"] == "program.py"
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 7
+    assert out == "arguments ['1.5', '--port', '9']\n"
+    assert err == f"greenscope: {url}\n"
+
+
+def test_kill_ends_a_greenlet_of_the_program(tmp_path: Path, script: str) -> None:
+    with running(tmp_path, "run", script, "30") as (_, url):
+        victim = wait_for_sleepers(url)[0]["id"]
+        status, answer = ask(url, f"/api/greenlets/{victim}/kill", "POST", {})
+        assert (status, answer["state"]) == (200, "killed")
+
+
+def test_read_only_refuses_control(tmp_path: Path, script: str) -> None:
+    with running(tmp_path, "run", "--read-only", script, "30") as (_, url):
+        assert ask(url, "/api/greenlets/2/kill", "POST", {})[0] == 403
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_program_and_dashboard_within_3_s(tmp_path: Path, script: str, number: int) -> None:
+    with running(tmp_path, "run", script, "60") as (process, _):
+        begin = time.monotonic()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=10)
+        assert time.monotonic() - begin < 3
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
+def test_hold_keeps_the_page_up_after_the_program(tmp_path: Path, script: str) -> None:
+    with running(tmp_path, "run", "--hold", script, "0.01") as (process, url):
+        wait_for_sleepers(url)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        assert ask(url, "/api/health")[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 7
+
+
+def test_unix_socket_needs_no_token(tmp_path: Path, script: str) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir(mode=0o700)
+    with running(tmp_path, "run", "--uds", str(folder / "socket"), script, "30") as (_, url):
+        assert url == f"unix:{folder / 'socket'}"
+        assert os.stat(folder / "socket").st_mode & 0o777 == 0o600
+
+
+def test_busy_port_is_an_error_without_a_traceback(tmp_path: Path, script: str) -> None:
+    with running(tmp_path, "run", script, "30") as (_, url):
+        port = urllib.parse.urlsplit(url).port
+        command = [sys.executable, "-m", "greenscope", "run", "--port", str(port), script, "1"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert result.returncode == 2
+    assert str(port) in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["run"], "SCRIPT"),
+        (["run", "no-such-file.py"], "no-such-file.py"),
+        (["run", "--port", "70000", "x.py"], "70000"),
+        (["run", "--no-patch", "x.py"], "--gevent"),
+        (["demo", "/no/such/folder"], "/no/such/folder"),
+        (["demo", "--passes", "-1"], "--passes"),
+        (["frobnicate"], "frobnicate"),
+    ],
+)
+def test_typing_mistake_is_named_without_a_traceback(
+    words: list[str], named: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.py").touch()
+    try:
+        status = main(words)
+    except SystemExit as end:
+        status = int(str(end.code))
+    assert status == 2
+    err = capsys.readouterr().err
+    assert named in err
+    assert "Traceback" not in err
+
+
+def test_options_behind_the_script_are_the_scripts() -> None:
+    own, rest = split_program(["run", "--port", "0", "x.py", "--port", "1", "-m", "y"])
+    assert (own, rest) == (["run", "--port", "0", "x.py"], ["--port", "1", "-m", "y"])
+    own, rest = split_program(["run", "--read-only", "-m", "package.module", "--token", "z"])
+    assert (own, rest) == (["run", "--read-only", "-m", "package.module"], ["--token", "z"])
+    assert build_parser().parse_args(own).module == "package.module"

@@ -1,0 +1,123 @@
+"""One line in an existing program, and a dashboard mounted in somebody's app."""
+
+import asyncio
+import http.client
+import subprocess
+import sys
+import urllib.parse
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+import greenscope
+from greenscope.app.backends.choice import choose_backend, make_probe
+from greenscope.app.server import PortInUse
+from greenscope.runtime.instruments import hooks
+
+
+def get(url: str, path: str) -> int:
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+    token = urllib.parse.unquote(parts.fragment.partition("token=")[2])
+    connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_watch_serves_until_closed_and_leaves_no_hook() -> None:
+    before = hooks.spawned
+    with greenscope.watch(port=0, backend="native") as monitor:
+        assert get(monitor.url, "/api/health") == 200
+        assert get(monitor.url.partition("#")[0], "/api/health") == 401
+        assert hooks.spawned != before
+    assert monitor.closed
+    assert hooks.spawned == before
+    monitor.close()
+
+
+def test_watch_is_read_only_unless_told_otherwise() -> None:
+    with greenscope.watch(port=0, backend="native") as monitor:
+        assert not monitor.server.dashboard.controllable
+    with greenscope.watch(port=0, backend="native", control=True) as monitor:
+        assert monitor.server.dashboard.controllable
+
+
+def test_busy_port_is_a_typed_error_and_leaves_no_hook() -> None:
+    before = hooks.spawned
+    with greenscope.watch(port=0, backend="native") as monitor:
+        port = monitor.server.port
+        watched = hooks.spawned
+        with pytest.raises(PortInUse, match=str(port)):
+            greenscope.watch(port=port, backend="native")
+        assert hooks.spawned == watched
+    assert hooks.spawned == before
+
+
+@pytest.mark.parametrize("settings", [{"backend": "asyncio"}, {"accounting": "some"}])
+def test_unfit_setting_is_named(settings: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        make_probe(**settings)
+
+
+def test_backend_is_that_of_what_is_loaded() -> None:
+    assert choose_backend("native") == "native"
+    assert choose_backend("auto") == "native"
+
+
+@pytest.mark.parametrize("root", ["", "/behind/a/proxy"])
+def test_dashboard_is_mounted_under_any_path(root: str) -> None:
+    dashboard = greenscope.create_dashboard(token="t" * 32, backend="native", hosts=["app.example"])
+    app = Starlette()
+    app.mount("/greenlets", dashboard)
+
+    async def visit() -> None:
+        transport = httpx.ASGITransport(app=app, root_path=root)
+        headers = {"Authorization": f"Bearer {'t' * 32}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://app.example", headers=headers) as client:
+            answer = await client.get(f"{root}/greenlets/")
+            assert answer.status_code == 200
+            assert f'href="{root}/greenlets/' in answer.text
+            assert (await client.get(f"{root}/greenlets/api/health")).status_code == 200
+        dashboard.state.dashboard.close()
+        await dashboard.state.dashboard.wait_closed()
+        dashboard.state.dashboard.probe.close()
+
+    asyncio.run(visit())
+
+
+def test_program_that_watches_itself_ends_without_a_word(tmp_path: Path) -> None:
+    program = (
+        "import greenscope\n"
+        "from greenscope.runtime import spawn, sleep\n"
+        "monitor = greenscope.watch(port=0)\n"
+        "workers = [spawn(sleep, 100) for _ in range(50)]\n"
+        "sleep(0.05)\n"
+        "print('done')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, cwd=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
+def test_forked_child_is_not_watched_and_the_parent_is() -> None:
+    program = (
+        "import os, greenscope\n"
+        "from greenscope.runtime import spawn, sleep, joinall\n"
+        "from greenscope.runtime.instruments import hooks\n"
+        "monitor = greenscope.watch(port=0)\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    assert not hooks.spawned\n"
+        "    joinall([spawn(sleep, 0.01)])\n"
+        "    os._exit(5)\n"
+        "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5\n"
+        "assert hooks.spawned\n"
+        "import urllib.request\n"
+        "url, _, token = monitor.url.partition('#token=')\n"
+        "request = urllib.request.Request(url + 'api/health', headers={'Authorization': 'Bearer ' + token})\n"
+        "print(urllib.request.urlopen(request, timeout=5).status)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+    assert (result.returncode, result.stdout) == (0, "200\n"), result.stderr
