@@ -150,7 +150,7 @@ class AsyncResult(Linkable):
                 raise Timeout()
             if not self._wait_in_line(timeout, self):
                 seconds, given = limit(timeout)
-                raise given if given is not None else Timeout(seconds)
+                raise given.throws if given is not None else Timeout(seconds)
             if self._value is not _UNSET:
                 return self._value
         return self._raise_exception()

@@ -124,13 +124,17 @@ class Linkable:
         line = self._waiters
         line[raw] = shown
         try:
-            return self.ready() or stand_until_called(line, raw, shown, seconds)
+            if self.ready() or stand_until_called(line, raw, shown, seconds):
+                return True
         except Timeout as error:
             if error is not given:
                 raise
             return False
         finally:
             line.pop(raw, None)
+        if given is not None and given.throws is not given:
+            raise given.throws
+        return False
 
     def _at_fork_reinit(self) -> None:
         """Forget, in a forked child, whoever waited in the parent."""

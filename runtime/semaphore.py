@@ -105,27 +105,27 @@ class Semaphore(Linkable):
             hub.hold()  # who releases is nothing that our hub could see
         line = self._waiters
         line[raw] = shown
+        taken = False
         try:
-            if timeout is None:
-                while self.counter <= 0:  # asked again now that we stand in line
-                    park(shown)
-                    if self._robbed and self._robbed.pop(raw, False):
-                        return True
-                    if self.counter <= 0 and raw not in line:
-                        self._go_back(raw, shown)
-                self.counter -= 1
-                return True
-            return self._acquire_until(raw, timeout, shown)
-        except BaseException:
-            if self._robbed and self._robbed.pop(raw, False):
-                self.counter += 1  # handed over in vain
-            raise
+            if timeout is not None:
+                taken = self._acquire_until(raw, timeout, shown)
+                return taken
+            while self.counter <= 0:  # asked again now that we stand in line
+                park(shown)
+                if self._robbed and self._robbed.pop(raw, False):
+                    taken = True
+                    return True
+                if self.counter <= 0 and raw not in line:
+                    self._go_back(raw, shown)
+            self.counter -= 1
+            taken = True
+            return True
         finally:
-            line.pop(raw, None)
             if shared:
                 hub.release()
-            if line and self.counter > 0:
-                self._call_next()
+            called = line.pop(raw, line) is line
+            if not taken:
+                self._give_up(raw, called)
 
     def _acquire_until(self, raw: Any, timeout: Any, shown: Any) -> bool:
         """Do the same with a time-out; the caller sees to the line."""
@@ -135,6 +135,8 @@ class Semaphore(Linkable):
         in_time = True
         while self.counter <= 0:
             if not in_time:
+                if given is not None and given.throws is not given:
+                    raise given.throws
                 return False
             try:
                 in_time = park_until(shown, None if deadline is None else max(0.0, deadline - clock()))
@@ -162,24 +164,31 @@ class Semaphore(Linkable):
         lock.acquire()
         line = self._waiters
         line[lock] = None
-        in_time = True
+        in_time, taken = True, False
         try:
             while self.counter <= 0:
                 if not in_time:
                     return False
                 in_time = lock.acquire(True, -1 if deadline is None else max(0.0, deadline - monotonic()))
                 if self._robbed.pop(lock, False):
+                    taken = True
                     return True
                 if self.counter <= 0 and in_time:
                     self._go_back(lock, None)
             self.counter -= 1
+            taken = True
             return True
         finally:
-            line.pop(lock, None)
-            if self._robbed.pop(lock, False):
-                self.counter += 1
-            if line and self.counter > 0:
-                self._call_next()
+            called = line.pop(lock, line) is line
+            if not taken:
+                self._give_up(lock, called)
+
+    def _give_up(self, raw: Any, called: bool) -> None:
+        """Go without a slot; if we were called, the next one in line is called instead."""
+        if self._robbed.pop(raw, False):
+            self.counter += 1
+        if called and self._waiters and self.counter > 0:
+            self._call_next()
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until a slot is free, or `timeout` seconds, without taking it; returns how many are free. Blocks."""

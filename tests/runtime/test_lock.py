@@ -151,6 +151,21 @@ def test_semaphore_slot_handed_to_a_killed_waiter_goes_to_the_next() -> None:
     assert not semaphore._robbed
 
 
+@pytest.mark.parametrize("timeout", [None, 10])
+def test_semaphore_forgets_a_waiter_that_was_robbed_and_then_killed(timeout: float | None) -> None:
+    semaphore = Semaphore(0)
+    victim = spawn(semaphore.acquire, timeout=timeout)
+    sleep(0)
+    semaphore.release()
+    semaphore.acquire()
+    sleep(0)
+    assert semaphore._robbed
+    victim.kill()
+    assert not semaphore._robbed
+    assert semaphore.release() == 1
+    assert semaphore.linkcount() == 0
+
+
 def test_semaphore_slot_that_comes_with_the_time_out_is_taken() -> None:
     semaphore = Semaphore(0)
     waiter = spawn(semaphore.acquire, timeout=0.001)
