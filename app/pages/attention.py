@@ -62,7 +62,7 @@ def _of_hubs(health: Mapping[str, Any]) -> Iterable[Item]:
         hint = f"in {place(blocked[-1])}" if blocked else "All others wait until it gives way."
         yield _item(
             "critical" if lag >= STUCK_LAG else "warning",
-            f"The hub of {hub.get('thread') or 'a thread'} has not turned for {duration(lag)}",
+            f"Hub {hub.get('thread') or ''} has not turned for {duration(lag)}",
             hint,
             f"/greenlets/{running}" if running else "",
         )

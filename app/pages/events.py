@@ -43,7 +43,7 @@ async def events(request: Request) -> Response:
     asked = [part for value in request.query_params.getlist("kinds") for part in value.split(",")]
     chosen = tuple(kind for kind in EVENT_KINDS if kind in asked)
     q = request.query_params.get("q", "")[:200]
-    names = {group["id"]: group["name"] for group in feed.groups()}
+    names = {group["id"]: group["name"] or f"{group['kind']} {group['id']}" for group in feed.groups()}
     rows = [
         {
             "name": "",
@@ -71,7 +71,7 @@ async def events(request: Request) -> Response:
         }
         for title, kinds in CHOICES
     ]
-    return render(request, "events.html", PAGE, events=rows, chips=chips, chosen=chosen, q=q)
+    return render(request, "events.html", PAGE, events=rows, chips=chips, chosen=chosen, q=q, group_names=names)
 
 
 PAGE = Page("/tail", "tail", "Events", events, frozenset({"events"}), menu=True, icon="scroll-text", key="e")

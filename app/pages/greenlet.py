@@ -10,7 +10,7 @@ from greenscope.app.pages.detail import present
 from greenscope.app.pages.errors import render_error
 from greenscope.app.pages.filters import count, place
 from greenscope.app.pages.page import Page
-from greenscope.app.pages.rendering import Controls, base_of, render, render_fragment
+from greenscope.app.pages.rendering import NO_STORE, Controls, base_of, render, render_fragment
 
 _LIVE = ("pending", "ready", "running", "waiting")
 
@@ -30,16 +30,24 @@ def _unknown(request: Request) -> Response:
 
 
 async def greenlet(request: Request) -> Response:
-    """Answer `/greenlets/ID`; with `fragment=1` only the details, for a drawer."""
+    """Answer `/greenlets/ID`; with `fragment=1` only the details, for a drawer (`young=1`: 202 until it is known)."""
     found = find_greenlet(request)
+    if found is None and request.query_params.get("young"):
+        # it was spawned a moment ago, and the feed hears of it with its next tick
+        return Response("", 202, headers=NO_STORE, media_type="text/html")
     if found is None:
         return _unknown(request)
     if request.query_params.get("fragment"):
         close = request.query_params.get("close", "")
         local = close.startswith(f"{base_of(request)}/") and not close.startswith("//")
-        link = close if local else f"{base_of(request)}/greenlets"
-        template = "_partials/detail.html"
-        return render_fragment(request, template, detail=present(found), in_drawer=bool(close), close_link=link)
+        return render_fragment(
+            request,
+            "_partials/detail.html",
+            detail=present(found),
+            in_drawer=bool(close),
+            close_link=close if local else f"{base_of(request)}/greenlets",
+            level=1 if request.query_params.get("level") == "1" else 2,
+        )
     return render(request, "greenlet.html", PAGE, title=found["name"] or found["function"], detail=present(found))
 
 

@@ -71,12 +71,14 @@ def headline(counts: Mapping[str, int]) -> str:
     return f"Greenlets {count(sum(counts.get(state, 0) for state in _LIVE))}: {parts}"
 
 
-def make_chips(counts: Mapping[str, int], query: GreenletQuery, links: Links) -> Sequence[Mapping[str, Any]]:
+def make_chips(
+    counts: Mapping[str, int], total: int, query: GreenletQuery, links: Links
+) -> Sequence[Mapping[str, Any]]:
     """Describe the state filters with their counts."""
     sums = {
         **counts,
         "live": sum(counts.get(state, 0) for state in _LIVE),
-        "": sum(counts.get(state, 0) for state in STATES),
+        "": total,
     }
     return [
         {
@@ -112,7 +114,7 @@ async def greenlets(request: Request) -> Response:
         fault=fault,
         result=result,
         headline=headline(counts),
-        chips=make_chips(counts, query, links),
+        chips=make_chips(counts, result.total, query, links),
         columns=choose_columns(request.query_params.get("columns"), request.cookies.get(COOKIE)),
         all_columns=COLUMNS,
         group_names=names,
@@ -122,6 +124,7 @@ async def greenlets(request: Request) -> Response:
         sort_link=links.sort,
         open_link=links.open,
         close_link=links.to(),
+        all_states_link=links.to(state=None, offset=0),
         window=f"{count(min(query.offset + 1, last))}–{count(last)} of {count(result.matched)}"
         if result.matched
         else "0 of 0",
@@ -135,4 +138,6 @@ async def greenlets(request: Request) -> Response:
     )
 
 
-PAGE = Page("/greenlets", "greenlets", "Greenlets", greenlets, menu=True, icon="list", key="l")
+PAGE = Page(
+    "/greenlets", "greenlets", "Greenlets", greenlets, menu=True, icon="list", key="l", menu_query="?state=live"
+)

@@ -17,7 +17,10 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: its path below the mount point, its name for links, its title, icon and key in the menu."""
+    """One page: its path below the mount point, its name for links, its title, icon and key in the menu.
+
+    `menu_query` is what the menu's link asks for beside the path.
+    """
 
     path: str
     name: str
@@ -27,3 +30,4 @@ class Page:
     menu: bool = False
     icon: str = ""
     key: str = ""
+    menu_query: str = ""

@@ -21,7 +21,7 @@ export function findAttention(model) {
   for (const hub of model.hubs ?? health.hubs ?? []) {
     if ((hub.lag ?? 0) < SLOW_LAG) continue;
     const blocked = hub.blocked_in?.at(-1);
-    add(hub.lag >= STUCK_LAG ? "critical" : "warning", `The hub of ${hub.thread || "a thread"} has not turned for ${duration(hub.lag)}`,
+    add(hub.lag >= STUCK_LAG ? "critical" : "warning", `Hub ${hub.thread || ""} has not turned for ${duration(hub.lag)}`,
       blocked ? `in ${place(blocked)}` : "All others wait until it gives way.", hub.running ? `/greenlets/${hub.running}` : "");
   }
   if (health.sample_age != null && health.sample_age >= OLD_SAMPLE) add("warning", `No sample for ${duration(health.sample_age)}`, "Something holds the interpreter; this recovers by itself.");

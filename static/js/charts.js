@@ -73,10 +73,11 @@ export class Charts {
       width: Math.max(box.clientWidth - 8, 50),
       height: box.clientHeight - 8,
       legend: { show: false },
+      padding: [10, 14, 0, 0],
       cursor: { sync: { key: SYNC }, drag: { x: true, y: false }, points: { size: 5 } },
       scales: { x: { time: true }, y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max((high ?? 0) * 1.1, spec.floor ?? 1)] } },
       axes: [
-        { stroke: ink, font, size: 26, gap: 3, space: 70, grid: { stroke: line, width: 1 }, ticks: { show: false },
+        { stroke: ink, font, size: 20, gap: 3, space: 70, grid: { stroke: line, width: 1 }, ticks: { show: false },
           values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((t) => new Date(t * 1000).toTimeString().slice(0, 8)) },
         { stroke: ink, font, size: 56, gap: 4, space: 32, grid: { stroke: line, width: 1 }, ticks: { show: false },
           values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((value) => write(value)) },
@@ -161,12 +162,14 @@ export class Charts {
 
   draw() {
     const end = this.series.t.at(-1) ?? Date.now() / 1000;
+    // a history that is shorter than the range grows into it, so that a young program does not look empty
+    const range = Math.min(this.range, Math.max(60, end - (this.series.t[0] ?? end)));
     for (const spec of this.specs) {
       const plot = this.plots.get(spec.key);
       if (!plot) continue;
       plot.batch(() => {
         plot.setData(this.dataOf(spec), false);
-        if (!this.zoomed) plot.setScale("x", { min: end - this.range, max: end });
+        if (!this.zoomed) plot.setScale("x", { min: end - range, max: end });
         else plot.redraw(true, false);
       });
       if (plot.cursor.idx == null) this.tell(spec, null);

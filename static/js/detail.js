@@ -4,18 +4,21 @@
 import { base, find, fragment, h, replaceParts } from "./dom.js";
 
 export class Detail {
-  /** @param {HTMLElement} root @param {() => string} close where the close button leads, "" for none */
-  constructor(root, close) {
+  /** @param {HTMLElement} root @param {() => string} close where the close button leads, "" for none @param {1 | 2} [level] of the heading */
+  constructor(root, close, level = 2) {
+    this.level = String(level);
     this.root = root;
     this.close = close;
     this.id = find("article.detail", root)?.dataset.greenlet ?? "";
     this.busy = false;
     this.timer = 0;
+    this.patience = 0;
   }
 
-  /** @param {string} id */
-  async show(id) {
+  /** Show one greenlet; one that was spawned a moment ago may take a tick or two to be known. @param {string} id @param {boolean} [young] */
+  async show(id, young = false) {
     this.id = id;
+    this.patience = young ? 20 : 0;
     await this.refresh(true);
   }
 
@@ -31,9 +34,15 @@ export class Detail {
     this.busy = true;
     const id = this.id, close = this.close();
     try {
-      const { ok, status, content } = await fragment(`${base}/greenlets/${id}?${new URLSearchParams({ fragment: "1", close })}`);
+      const { ok, status, content } = await fragment(`${base}/greenlets/${id}?${new URLSearchParams({ fragment: "1", close, level: this.level, ...(this.patience > 0 && { young: "1" }) })}`);
       if (id !== this.id) return;
       const old = find("article.detail", this.root), fresh = find("article.detail", content);
+      if (status === 202) {
+        if (this.patience <= 1) this.root.replaceChildren(h("p", { class: "empty" }, `Greenlet ${id} has not been seen yet.`));
+        this.patience -= 1;
+        if (this.patience > 0) setTimeout(() => id === this.id && this.refresh(true), 150);
+        return;
+      }
       if (!ok || !fresh) {
         if (whole || status === 404) this.root.replaceChildren(h("p", { class: "empty" }, status === 404 ? `Greenlet ${id} is not known (any more).` : "It cannot be shown now."));
         if (status === 404) this.stop();

@@ -1,6 +1,6 @@
 // The tail of events: newest first, held while somebody points, at most 500 rows however fast they come.
 
-import { all, base, find, h, setText } from "./dom.js";
+import { all, base, data, find, h, setText } from "./dom.js";
 import { KINDS, clock, count } from "./format.js";
 import { EVENT_KINDS } from "./stream.js";
 
@@ -23,18 +23,20 @@ export function start(page) {
   if (!body || !wrap) return;
   /** @type {any[]} */
   let waiting = [];
+  /** @type {Map<string, string>} */
+  const groups = new Map(data(body, "groups") ?? []);
   let seen = 0, missed = 0, needle = (field?.value ?? "").toLowerCase();
   let kinds = find("#kinds [aria-current]")?.dataset.kinds ?? "";
 
   /** @param {any} event */
-  const matches = (event) => !needle || [event.name, event.greenlet, event.group, event.group_name, event.kind, noteOf(event)].some((value) => value != null && String(value).toLowerCase().includes(needle));
+  const matches = (event) => !needle || [event.name, event.greenlet, event.group, groups.get(event.group), event.kind, noteOf(event)].some((value) => value != null && String(value).toLowerCase().includes(needle));
 
   /** @param {any} event */
   const rowOf = (event) => {
     const [glyph, tone] = KINDS[event.kind] ?? ["?", ""];
     const greenlet = h("td", { class: "c-greenlet" }), group = h("td", { class: "c-group" }), text = noteOf(event);
     if (event.greenlet) greenlet.append(h("a", { href: `${base}/greenlets/${event.greenlet}`, "data-row": true }, `${event.name ?? "greenlet"} `, h("span", { class: "dim" }, `#${event.greenlet}`)));
-    if (event.group) group.append(h("a", { href: `${base}/groups/${event.group}` }, event.group_name || String(event.group)));
+    if (event.group) group.append(h("a", { href: `${base}/groups/${event.group}` }, groups.get(event.group) ?? String(event.group)));
     return h("tr", { "data-seq": String(event.seq ?? "") },
       h("td", { class: "c-t" }, clock(event.t)),
       h("td", { class: "c-kind" }, h("span", { class: "kind", "data-tone": tone, "data-glyph": glyph }, event.kind.replace("_", " "))),
@@ -73,6 +75,7 @@ export function start(page) {
 
   page.onEvent.push((kind, event) => {
     const happened = { kind, ...event };
+    if (event.group && event.group_name) groups.set(event.group, event.group_name);
     if (kind === "reset") return;
     if (kind === "gap") {
       missed += event.lost ?? 0;

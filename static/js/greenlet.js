@@ -7,7 +7,7 @@ import { Detail } from "./detail.js";
 export function start(page) {
   const root = find("#detail");
   if (!root) return;
-  const detail = new Detail(root, () => "");
+  const detail = new Detail(root, () => "", 1);
   let due = 0, timer = 0;
   const look = () => {
     clearTimeout(timer);

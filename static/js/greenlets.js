@@ -74,18 +74,17 @@ class GreenletTable {
   /** The address of this table with something changed. @param {Partial<Query> & {open?: string}} [changes] @returns {string} */
   address(changes = {}) {
     const { open = this.detail.id, ...rest } = changes;
-    return `${base}/greenlets${this.parameters({ ...this.query, ...rest }, open)}`;
+    const columns = new URLSearchParams(location.search).get("columns") ?? "";
+    return `${base}/greenlets${this.parameters({ ...this.query, ...rest }, { open, columns })}`;
   }
 
-  /** @param {Query} query @param {string} [open] */
-  parameters(query, open = "") {
+  /** What is asked, as the API takes it; `more` is the page's own. @param {Query} query @param {Record<string, string>} [more] */
+  parameters(query, more = {}) {
     const parameters = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) {
       if (name in DEFAULTS && value && value !== DEFAULTS[/** @type {keyof Query} */ (name)]) parameters.set(name, String(value));
     }
-    if (open) parameters.set("open", open);
-    const columns = new URLSearchParams(location.search).get("columns");
-    if (columns) parameters.set("columns", columns);
+    for (const [name, value] of Object.entries(more)) if (value) parameters.set(name, value);
     return parameters.size ? `?${parameters}` : "";
   }
 
@@ -152,6 +151,7 @@ class GreenletTable {
     find("#export-json")?.setAttribute("href", `${base}/api/greenlets${this.parameters(this.query)}`);
     const csv = this.parameters(this.query);
     find("#export-csv")?.setAttribute("href", `${base}/api/greenlets${csv ? `${csv}&` : "?"}format=csv`);
+    find("#all-states")?.setAttribute("href", this.address({ state: "", offset: 0 }));
     this.summarise();
   }
 
@@ -233,7 +233,7 @@ class GreenletTable {
       setText(find("#headline"), `Greenlets ${count(sum)}: ${parts.join(", ")}`);
       for (const chip of all("a[data-states]")) {
         const states = chip.dataset.states;
-        const value = states === "live" ? sum : states === "" ? Object.values(counts).reduce((a, b) => a + b, 0) : (counts[states ?? ""] ?? 0);
+        const value = states === "live" ? sum : states === "" ? this.total : (counts[states ?? ""] ?? 0);
         setText(find(".num", chip), count(value));
       }
     }

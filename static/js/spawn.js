@@ -83,7 +83,7 @@ export function start(page) {
     outcome.replaceChildren(sentence);
     if (status === 201 && id) {
       outcome.append(" ", h("a", { href: `${document.body.dataset.base}/greenlets/${id}` }, `Greenlet ${id}`), " is followed here.");
-      detail.show(id);
+      detail.show(id, true);
       detail.follow(() => page.stream.paused);
     }
   });

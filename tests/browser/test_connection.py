@@ -1,0 +1,79 @@
+"""The connection: its badge tells the truth; it comes back after a restart; a pause is this viewer's own."""
+
+from collections.abc import Callable
+from typing import Any
+
+Start = Callable[..., Any]
+Visit = Callable[[Any], Any]
+
+
+def test_page_survives_a_restart_of_the_program(start_observed: Start, visit: Visit, free_port: int) -> None:
+    observed = start_observed("--count", "60", port=free_port)
+    tab = visit(observed)
+    tab.expected.append("ERR_")
+    page = tab.open("/greenlets?state=live&q=stage")
+    epoch = page.get_attribute("body", "data-epoch")
+    observed.stop()
+    page.wait_for_selector('#badge[data-link="reconnecting"], #badge[data-link="stale"]')
+    observed.start()
+    page.wait_for_function(
+        "old => document.body.dataset.epoch !== old && document.querySelector('#badge').dataset.link === 'live'",
+        arg=epoch,
+        timeout=20_000,
+    )
+    assert page.locator("#rows tr").count() == 4
+    assert page.url.endswith("q=stage")
+
+
+def test_pause_holds_this_view_and_counts_what_happens(tab: Any) -> None:
+    page = tab.open("/greenlets?state=live")
+    page.click("#pause")
+    page.wait_for_selector('#badge[data-link="paused"]')
+    frozen = page.inner_text("#headline"), page.inner_text("#rows")
+    page.wait_for_function("() => /· [1-9]/.test(document.querySelector('#badge').textContent)")
+    assert (page.inner_text("#headline"), page.inner_text("#rows")) == frozen
+    page.keyboard.press("Escape")
+    page.click("#pause")
+    page.wait_for_selector('#badge[data-link="live"]')
+    page.wait_for_function("old => document.querySelector('#rows').innerText !== old", arg=frozen[1])
+
+
+def test_rate_and_theme_are_remembered(tab: Any) -> None:
+    page = tab.open("/")
+    page.select_option("#rate", "2")
+    page.click("#theme")
+    page = tab.open("/greenlets")
+    assert page.input_value("#rate") == "2"
+    assert page.get_attribute("html", "data-theme") == "light"
+
+
+def test_tail_shows_events_as_they_happen(tab: Any) -> None:
+    page = tab.open("/tail")
+    newest = page.get_attribute("#rows tr", "data-seq")
+    page.mouse.move(5, 5)
+    page.wait_for_function("old => Number(document.querySelector('#rows tr').dataset.seq) > Number(old)", arg=newest)
+    seqs = page.eval_on_selector_all("#rows tr", "rows => rows.map(row => Number(row.dataset.seq))")
+    assert seqs == sorted(set(seqs), reverse=True), "newest first, none twice"
+    page.click('a[data-kinds="failed"]')
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#rows .kind')].every(kind => kind.textContent === 'failed')"
+    )
+
+
+def test_logging_out_leads_to_the_door(tab: Any) -> None:
+    tab.expected.append("401")
+    page = tab.open("/greenlets")
+    page.click("#logout")
+    page.wait_for_selector("#login")
+    page.fill("#token", "not the token")
+    page.click("#login [type=submit]")
+    page.wait_for_function("() => document.querySelector('#login-fault').textContent !== ''")
+
+
+def test_door_takes_the_token_out_of_the_address(context: Any, busy: Any, token: str) -> None:
+    page = context.new_page()
+    page.goto(f"{busy.base}/greenlets?state=live#token={token}")
+    page.wait_for_selector('#badge[data-link="live"]')
+    assert page.url == f"{busy.base}/greenlets?state=live"
+    page.go_back()
+    assert "token" not in page.url
