@@ -21,20 +21,24 @@ from typing import Any
 
 READ = 1
 WRITE = 2
+#: urgent data, what select() calls an exceptional condition
+URGENT = 4
 
 _IN = getattr(select, "EPOLLIN", 1)
 _OUT = getattr(select, "EPOLLOUT", 4)
+_PRI = getattr(select, "EPOLLPRI", 2)
 _EDGE = getattr(select, "EPOLLET", 0)
 #: asked for with every edge-triggered read: there is more than bytes (the peer's end, urgent data)
-_ODD = getattr(select, "EPOLLRDHUP", 0) | getattr(select, "EPOLLPRI", 2) if _EDGE else 0
+_ODD = getattr(select, "EPOLLRDHUP", 0) | _PRI if _EDGE else 0
 #: the kernel reports these unasked; they make a descriptor both readable and writable (recv or send tells why)
 _BROKEN = getattr(select, "EPOLLERR", 8) | getattr(select, "EPOLLHUP", 16)
+KINDS = {READ: "read", WRITE: "write", READ | WRITE: "read or write"}
 _READABLE = _IN | _ODD | _BROKEN
 _WRITABLE = _OUT | _BROKEN
 
 
 class Watch:
-    """One callback on one descriptor for READ, WRITE or both, until stopped."""
+    """One callback on one descriptor for READ, WRITE, URGENT or several of them, until stopped."""
 
     __slots__ = ("args", "events", "fd", "function", "poller")
 
@@ -48,7 +52,7 @@ class Watch:
     @property
     def waits_as(self) -> str:
         """What a greenlet that is parked on it waits for."""
-        return ("", "read", "write", "read or write")[self.events]
+        return KINDS.get(self.events, "descriptor")
 
     def stop(self) -> None:
         """End the watch. Idempotent."""
@@ -240,6 +244,7 @@ class Poller:
         """Collect the watches of a level-triggered descriptor; narrow it when nobody wants what was reported."""
         before = len(fired)
         events = (READ if mask & _READABLE else 0) | (WRITE if mask & _WRITABLE else 0)
+        events |= URGENT if mask & (_PRI | _BROKEN) else 0
         for watch in interest.watches:
             if watch.events & events:
                 fired.append(watch)
@@ -268,7 +273,8 @@ class Poller:
         """Return what is waited for just now, level triggered."""
         mask = 0
         for watch in interest.watches:
-            mask |= (_IN if watch.events & READ else 0) | (_OUT if watch.events & WRITE else 0)
+            events = watch.events
+            mask |= (_IN if events & READ else 0) | (_OUT if events & WRITE else 0) | (_PRI if events & URGENT else 0)
         owner = interest.owner
         if owner is not None:
             mask |= _IN if owner.reader.function is not None else 0

@@ -33,6 +33,7 @@ from greenscope.runtime.exceptions import InvalidThreadUseError
 from greenscope.runtime.futures import WaitableFuture
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import Hub, get_hub, get_hub_if_exists
+from greenscope.runtime.mapping import MappingMixin
 from greenscope.runtime.semaphore import Semaphore
 from greenscope.runtime.workers import Worker, Workers
 
@@ -105,7 +106,7 @@ class PoolJob:
         result.set_exception(exc_info[1], exc_info)
 
 
-class ThreadPool:
+class ThreadPool(MappingMixin):
     """A pool of at most `maxsize` native threads, made when they are needed, for use in its hub's thread only.
 
     Its len() is the number of jobs that are queued or run. With `idle_task_timeout` (seconds, -1: never) a thread

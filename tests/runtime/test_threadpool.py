@@ -245,6 +245,49 @@ def test_stop_of_a_runtime_thread_reports_busy_workers() -> None:
     gate.set()
 
 
+def test_mapping_methods_run_in_threads_and_keep_the_order_that_they_promise(pool: ThreadPool) -> None:
+    squares = [n * n for n in range(100)]
+
+    def square(n: int) -> int:
+        assert threading.current_thread() is not threading.main_thread()
+        return n * n
+
+    assert pool.map(square, range(100)) == squares
+    assert pool.map_async(square, range(100)).get(timeout=5) == squares
+    assert list(pool.imap(square, range(100))) == squares
+    assert sorted(pool.imap_unordered(square, range(100))) == squares
+    assert list(pool.imap(pow, [2, 3], [3, 2], maxsize=1)) == [8, 9]
+    results: list[int] = []
+    assert pool.apply_async(square, (3,), callback=results.append).get(timeout=5) == 9
+    assert results == [9]
+
+
+def test_imap_unordered_yields_what_ends_first(pool: ThreadPool) -> None:
+    gates = [threading.Event() for _ in range(3)]
+
+    def job(n: int) -> int:
+        gates[n].wait(5)
+        return n
+
+    results = pool.imap_unordered(job, range(3))
+    for n in (1, 2, 0):
+        gates[n].set()
+        assert next(results) == n
+    with pytest.raises(StopIteration):
+        next(results)
+
+
+def test_error_in_an_iterable_reaches_the_reader(pool: ThreadPool) -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise KeyError("broken")
+
+    with pytest.raises(KeyError):
+        pool.map(str, broken())
+    with pytest.raises(KeyError):
+        list(pool.imap_unordered(str, broken()))
+
+
 FORK = """
 import os, threading, warnings
 warnings.simplefilter("ignore")
