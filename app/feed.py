@@ -48,7 +48,7 @@ class FeedLimits(PopulationLimits):
 
     events: int = 10_000
     event_bytes: int = 8 * 1024 * 1024
-    chunk: int = 1_000  # events applied between two breaths
+    chunk: int = 250  # events applied between two breaths
     survey_chunk: int = 250  # greenlets sampled between two breaths: fewer than make the garbage collector run
     order_age: float = 1.0  # an order is as new as this when somebody asks
     stale_order: float = 5.0  # until it is this old, an order is shown while the next one is made
@@ -181,19 +181,26 @@ class Feed:
             self.population.count_unseen(kind, count)
             self._lost += count
         events = drained.events
+        # in a burst readers are told between the chunks too, or the ring would forget what they had no
+        # chance to read
+        burst = len(events) > self.limits.events // 4
         for start in range(0, len(events), self.limits.chunk):
             for event in events[start : start + self.limits.chunk]:
-                self._append(Entry(self.ring.last_seq + 1, event.kind, event.t, event, self.population.apply(event)))
+                self.ring.append(
+                    Entry(self.ring.last_seq + 1, event.kind, event.t, event, self.population.apply(event))
+                )
+            if burst:
+                self._tell_subscribers()
             yield
         now = self._monotonic()
         self.population.expire(now)
         self._measure(now)
         self._check(now)
+        self._tell_subscribers()
+
+    def _tell_subscribers(self) -> None:
         for subscriber in list(self._subscribers.values()):
             subscriber()
-
-    def _append(self, entry: Entry) -> None:
-        self.ring.append(entry)
 
     def _count_dropped(self, kind: str, count: int) -> None:
         self.dropped[kind] = self.dropped.get(kind, 0) + count
@@ -253,7 +260,7 @@ class Feed:
         now = self._monotonic()
         safe = {name: safe_value(value) for name, value in fields.items()}
         entry = Entry(self.ring.last_seq + 1, kind, now, fields={"kind": kind, "t": self.clock.rfc3339(now), **safe})
-        self._append(entry)
+        self.ring.append(entry)
         return entry.seq
 
     def subscribe(self, on_tick: Callable[[], None]) -> Callable[[], None]:
@@ -311,9 +318,11 @@ class Feed:
         if selection is not None:
             return selection
         key, made = self._new_selection(query)
+        loop = asyncio.get_running_loop()
         task = self._making.get(key)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._make(key, query, made))
+        if task is None or task.get_loop() is not loop:
+            task = loop.create_task(self._make(key, query, made))
+            task.add_done_callback(self._on_made)
             self._making[key] = task
         stale = self._selections.get(key)
         if stale is not None and self._monotonic() - stale.made < self.limits.stale_order:
@@ -328,6 +337,12 @@ class Feed:
         finally:
             self._making.pop(key, None)
         return selection
+
+    def _on_made(self, task: "asyncio.Task[Selection]") -> None:
+        """Report what went wrong also when nobody waits any more."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self.report_fault("order", error)
 
     def _fresh(self, query: GreenletQuery) -> Selection | None:
         found = self._selections.get((*query.selection, query.sort, reach_of(query)))

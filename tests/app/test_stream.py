@@ -36,6 +36,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -199,6 +200,7 @@ class Client:
         self.ended = False
         self.parser = EventParser(last_id)
         self.messages: list[MessageRecord] = []
+        self.counts: Counter[str] = Counter()
         self.ask(path, method, headers + (f"Last-Event-ID: {last_id}\r\n" if last_id else ""))
 
     def ask(self, path: str, method: str = "GET", headers: str = "") -> None:
@@ -230,18 +232,18 @@ class Client:
             self.ended = True
             return False
         self.body += part
-        self.messages += self.parser.feed(part)
+        messages = self.parser.feed(part)
+        self.counts.update(message.event for message in messages)
+        self.messages += messages
         return True
 
     def wait(self, event: str, count: int = 1) -> list[MessageRecord]:
         """Read until so many events of a kind have come; return those."""
         deadline = time.monotonic() + DEADLINE
-        while True:
-            found = [message for message in self.messages if message.event == event]
-            if len(found) >= count:
-                return found
-            assert time.monotonic() < deadline, f"no {event} within {DEADLINE} s, only {self.messages}"
-            assert self.take(), f"the stream ended before {event}: {[message.event for message in self.messages]}"
+        while self.counts[event] < count:
+            assert time.monotonic() < deadline, f"not {count} {event} within {DEADLINE} s, only {dict(self.counts)}"
+            assert self.take(), f"the stream ended before {count} {event}, after {dict(self.counts)}"
+        return [message for message in self.messages if message.event == event]
 
     def wait_end(self) -> None:
         """Read until the stream ends."""
@@ -517,6 +519,18 @@ def test_gap_without_snapshot_goes_on_with_the_oldest() -> None:
             (gap,) = client.wait("gap")
     assert gap.json() == {"from": 4, "to": 15, "lost": 12}
     assert spawned[0].id == house.id(16)
+
+
+def test_resume_point_just_before_the_oldest_is_no_gap_and_one_more_is() -> None:
+    with a_house(feed_limits=FeedLimits(events=5)) as house:
+        house.happen(20)
+        with Client(house, "/events?snapshot=none", last_id=house.id(15)) as client:
+            assert client.wait("spawned", 5)[0].id == house.id(16)
+        assert client.counts["gap"] == 0
+        with Client(house, "/events?snapshot=none", last_id=house.id(14)) as client:
+            assert client.wait("spawned", 5)[0].id == house.id(16)
+        (gap,) = client.wait("gap")
+        assert gap.json() == {"from": 15, "to": 15, "lost": 1}
 
 
 @pytest.mark.parametrize(
@@ -808,3 +822,37 @@ def test_published_events_enter_the_stream(house: House) -> None:
         (audit,) = client.wait("audit")
     assert audit.json()["note"] == "a\\nb"
     assert (audit.json()["action"], audit.json()["seq"]) == ("kill", 1)
+
+
+def test_burst_beyond_the_ring_reaches_a_reader_that_takes_everything() -> None:
+    probe = FakeProbe()
+    feed = Feed(probe, limits=FeedLimits(events=2000), tick=0.01)
+    stream = EventStream(feed)
+    parser, seen = EventParser(), list[int]()
+
+    async def send(message: Any) -> None:
+        for event in parser.feed(message.get("body", b"")):
+            if event.event == "spawned":
+                seen.append(event.json()["seq"])
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def read() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"kinds=spawned", "headers": []}
+        response = await stream.endpoint(Request(scope))
+        reading = asyncio.ensure_future(response(scope, receive, send))
+        await asyncio.sleep(0.01)
+        for _ in range(6_000):
+            probe.add()
+        running = asyncio.ensure_future(feed.run())
+        deadline = time.monotonic() + DEADLINE
+        while len(seen) < 6_000 and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        stream.close()
+        feed.close()
+        await asyncio.wait_for(asyncio.gather(reading, running), DEADLINE)
+
+    asyncio.run(read())
+    assert seen == list(range(1, 6_001))
+    assert stream.missed == 0
