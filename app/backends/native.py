@@ -20,7 +20,6 @@ as its value: it comes by link_value and is told as `killed`.
 """
 
 import itertools
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +30,7 @@ from typing import Any
 from greenscope.app.backends.frames import function_of, safe_text, site_at, traceback_sites
 from greenscope.app.backends.native_control import NativeControl
 from greenscope.app.backends.native_hooks import hidden, make_hooks, measure_hooks
-from greenscope.app.backends.native_view import NativeView
+from greenscope.app.backends.native_view import NativeView, thread_of
 from greenscope.app.model import (
     ControlResult,
     Drained,
@@ -297,7 +296,7 @@ class NativeProbe:
             created=t,
             parent=parent,
             spawn_site=None if code is None else site_at(code, lasti),
-            thread=thread_name(getattr(hub, "thread_ident", None)),
+            thread="" if hub is None else thread_of(hub),
             kind="greenlet" if isinstance(greenlet, Greenlet) else "raw",
         )
 
@@ -395,11 +394,3 @@ def exception_record(exc_info: tuple[Any, Any, Any] | None) -> ExceptionRecord |
         return None
     type_, value, tb = exc_info
     return ExceptionRecord(type_.__qualname__, safe_text(value), traceback_sites(tb, hidden))
-
-
-def thread_name(ident: int | None) -> str:
-    """Return a native thread's name ("" when it is gone)."""
-    for thread in threading.enumerate():
-        if thread.ident == ident:
-            return thread.name
-    return ""

@@ -6,6 +6,7 @@ can be read while it is parked. Everything may change while it is looked at; wha
 gone by then is left out.
 """
 
+import threading
 from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -125,15 +126,13 @@ class NativeView:
 
     def hub(self, hub: Any) -> HubSample:
         """Look at one hub, and into what it runs when its turn lasts too long."""
-        from greenscope.app.backends.native import thread_name
-
         now = monotonic()
         lag = 0.0 if hub.sleeping else max(0.0, now - hub.turn_at)
         current = hub.current
         task = getattr(current, "task", None) or current
         frames = walk(current_frame(hub.thread_ident), hidden) if lag > BLOCKED_AFTER else ()
         return HubSample(
-            thread=thread_name(hub.thread_ident),
+            thread=thread_of(hub),
             thread_ident=hub.thread_ident,
             lag=lag,
             turns=hub.turns,
@@ -191,3 +190,12 @@ def frame_of(raw: Any, state: State) -> Any:
         hub = getattr(raw, "hub", None)
         return None if hub is None else current_frame(hub.thread_ident)
     return frame
+
+
+def thread_of(hub: Any) -> str:
+    """Return the name of a hub's native thread, looked up once ("" when the thread was gone by then)."""
+    name: str | None = getattr(hub, "watch_thread", None)
+    if name is None:
+        found = (thread.name for thread in threading.enumerate() if thread.ident == hub.thread_ident)
+        name = hub.watch_thread = next(found, "")
+    return name
