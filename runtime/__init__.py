@@ -6,6 +6,9 @@
 Modules are named as in gevent: event, lock, queue, pool, timeout, local, threadpool, subprocess, socket, select.
 """
 
+import importlib
+from typing import Any
+
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet, getcurrent, spawn_raw
 from greenscope.runtime.hub import get_hub
@@ -34,3 +37,16 @@ __all__ = [
 
 spawn = Greenlet.spawn
 spawn_later = Greenlet.spawn_later
+
+#: loaded when they are first asked for: `import greenscope.runtime as rt; rt.queue.Queue()`
+_MODULES = {
+    *("event", "lock", "queue", "local", "pool"),
+    *("greenlet", "hub", "timeout", "exceptions"),
+    *("socket", "select", "subprocess", "thread", "threadpool", "testing"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

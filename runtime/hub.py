@@ -23,6 +23,7 @@ Deliberate differences from gevent:
 3. In a forked child the hub forgets all greenlets but the one that forked.
 """
 
+import importlib
 import os
 import signal
 import sys
@@ -635,6 +636,26 @@ def get_hub() -> Hub:
 def get_hub_if_exists() -> Hub | None:
     """Return the hub of this thread, None when it has none."""
     return _thread_local.__dict__.get("hub")
+
+
+#: names that gevent's users look for here; those modules import this one
+_ELSEWHERE = {
+    "GreenletExit": "exceptions",
+    "Waiter": "waiting",
+    "getcurrent": "greenlet",
+    "idle": "waiting",
+    "iwait": "waits",
+    "kill": "waits",
+    "sleep": "waiting",
+    "spawn_raw": "greenlet",
+    "wait": "waits",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(f"greenscope.runtime.{_ELSEWHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _fork_child() -> None:
