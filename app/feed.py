@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from greenscope.app.details import greenlet_detail, group_detail
+from greenscope.app.findings.diagnosis import Diagnosis
 from greenscope.app.formatting import Clock, event_fields, hub_row, safe_text, safe_value
 from greenscope.app.history import Entry, EventRing
 from greenscope.app.lives import Band, Life
@@ -50,8 +51,9 @@ class FeedLimits(PopulationLimits):
     event_bytes: int = 8 * 1024 * 1024
     chunk: int = 250  # events applied between two breaths
     survey_chunk: int = 250  # greenlets sampled between two breaths: fewer than make the garbage collector run
-    order_age: float = 1.0  # an order is as new as this when somebody asks
-    stale_order: float = 5.0  # until it is this old, an order is shown while the next one is made
+    order_age: float = 1.0  # an order that took long to make is at most this old when somebody asks
+    stale_order: float = 5.0  # until it is this old, it is shown while the next one is made
+    slow_order: float = 0.02  # what took longer than this to make took long
     orders: int = 64
     sample_age: float = 0.2
     reconcile: float = 2.0  # at most this often after drops
@@ -88,6 +90,7 @@ class Feed:
         self._next_subscriber = 0
         self._closed = False
         self._wake: asyncio.Event | None = None
+        self._ticking = False
         self._begin()
 
     def _begin(self) -> None:
@@ -105,6 +108,7 @@ class Feed:
         self._meter = Meter(("spawned", "finished", "failed", "switches"))
         self._series = Series(SERIES, limits.series)
         self._second = self.started
+        self._ticked = float("-inf")
         self._lag_peak = 0.0
         self._hubs: list[HubSample] = []
         self._counts: tuple[float, dict[str, int]] = (float("-inf"), {})
@@ -117,6 +121,7 @@ class Feed:
         self._suspects: tuple[set[int], set[int], int] | None = None
         self._checked = self.started
         self._lost = 0
+        self.diagnosis = Diagnosis(self)
 
     # -- identity ------------------------------------------------------------------------------------------
 
@@ -146,8 +151,7 @@ class Feed:
         while not self._closed:
             begun = time.monotonic()
             try:
-                for _ in self._tick_steps():
-                    await asyncio.sleep(0)
+                await self._wait_tick()
             except Exception as error:
                 self.report_fault("feed", error)
             pause = max(self.interval / 10, self.interval - (time.monotonic() - begun))
@@ -168,13 +172,38 @@ class Feed:
             self._wake.set()
 
     def tick(self) -> None:
-        """Do the work of one tick at once."""
-        for _ in self._tick_steps():
-            pass
+        """Do the work of one tick at once (nothing while another tick is under way)."""
+        if not self._ticking:
+            for _ in self._tick_steps():
+                pass
+
+    async def _wait_tick(self) -> None:
+        if not self._ticking:
+            for _ in self._tick_steps():
+                await asyncio.sleep(0)
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the last tick is so long ago that whoever has just acted could miss what came of it."""
+        return not self._ticking and self._monotonic() - self._ticked > self.interval / 5
 
     def _tick_steps(self) -> Steps:
         if os.getpid() != self._pid:
             self._begin()
+        self._ticking = True
+        try:
+            self._ticked = self._monotonic()
+            yield from self._apply_steps()
+            now = self._monotonic()
+            self.population.expire(now)
+            self._measure(now)
+            self._check(now)
+            self._tell_subscribers()
+        finally:
+            self._ticking = False
+
+    def _apply_steps(self) -> Steps:
+        """Take what the probe has, and apply and number it in order."""
         drained = self.probe.drain()
         for kind, count in drained.dropped.items():
             self._count_dropped(kind, count)
@@ -192,11 +221,6 @@ class Feed:
             if burst:
                 self._tell_subscribers()
             yield
-        now = self._monotonic()
-        self.population.expire(now)
-        self._measure(now)
-        self._check(now)
-        self._tell_subscribers()
 
     def _tell_subscribers(self) -> None:
         for subscriber in list(self._subscribers.values()):
@@ -297,7 +321,7 @@ class Feed:
 
     def query(self, query: GreenletQuery) -> QueryResult:
         """Answer a query at once; with 100,000 greenlets that can take a while, see `wait_query`."""
-        selection = self._fresh(query)
+        selection = self._fresh(query, None)
         if selection is None:
             key, selection = self._new_selection(query)
             for _ in self._select_steps(query, selection):
@@ -308,13 +332,19 @@ class Feed:
     async def wait_query(self, query: GreenletQuery) -> QueryResult:
         """Answer a query without holding up the event loop; equal questions share the work.
 
-        An order that is a little old is used at once while the next one is made.
+        What happened before the question is in the answer, except for orders that take long: of those, one
+        that is a little old is used at once while the next one is made.
         """
+        if self._is_behind:
+            await self._wait_tick()
         return self._result(query, await self.wait_selection(query))
 
-    async def wait_selection(self, query: GreenletQuery) -> Selection:
-        """Return the order for a query, made in steps if there is none that is new enough."""
-        selection = self._fresh(query)
+    async def wait_selection(self, query: GreenletQuery, age: float | None = None) -> Selection:
+        """Return the order for a query, made in steps if there is none that is at most `age` seconds old.
+
+        Without an age it may be as old as 20 times what it took to make.
+        """
+        selection = self._fresh(query, age)
         if selection is not None:
             return selection
         key, made = self._new_selection(query)
@@ -325,7 +355,8 @@ class Feed:
             task.add_done_callback(self._on_made)
             self._making[key] = task
         stale = self._selections.get(key)
-        if stale is not None and self._monotonic() - stale.made < self.limits.stale_order:
+        slow = stale is not None and stale.cost > self.limits.slow_order
+        if stale is not None and slow and self._monotonic() - stale.made < self.limits.stale_order:
             return stale
         return await asyncio.shield(task)
 
@@ -344,12 +375,14 @@ class Feed:
         if isinstance(error, Exception):
             self.report_fault("order", error)
 
-    def _fresh(self, query: GreenletQuery) -> Selection | None:
+    def _fresh(self, query: GreenletQuery, age: float | None) -> Selection | None:
         found = self._selections.get((*query.selection, query.sort, reach_of(query)))
         if found is None:
             return None
+        if age is None:
+            age = min(self.limits.order_age, 20 * found.cost)
         # one that was slow to make is kept longer, so that orders never take more than a part of the time
-        return found if self._monotonic() - found.made < max(self.limits.order_age, 5 * found.cost) else None
+        return found if self._monotonic() - found.made < max(age, 5 * found.cost) else None
 
     def _new_selection(self, query: GreenletQuery) -> tuple[tuple[Any, ...], Selection]:
         reach = reach_of(query)
@@ -439,6 +472,9 @@ class Feed:
     def greenlet(self, id: int) -> dict[str, Any] | None:
         """Return a greenlet's row with its stack, its family and its waits (None: unknown or forgotten)."""
         life = self.population.find(id)
+        if life is None and self._is_behind:
+            self.tick()
+            life = self.population.find(id)
         return None if life is None else greenlet_detail(self, life)
 
     def groups(self) -> list[dict[str, Any]]:

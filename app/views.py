@@ -133,7 +133,7 @@ class LiveView:
     async def _greenlets(self) -> State:
         query = self.wanted.query
         assert query is not None
-        selection = await self.feed.wait_selection(query)
+        selection = await self.feed.wait_selection(query, self.feed.limits.order_age)
         await asyncio.sleep(0)
         rows, ages = {}, {}
         for row in self.feed.rows(selection.window(query.offset, query.limit)):

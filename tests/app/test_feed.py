@@ -263,20 +263,49 @@ def test_burst_grows_nothing_without_bound(clock: Ticker) -> None:
     assert not feed.population.lives
 
 
-def test_orders_are_shared_for_a_second(feed: Feed, probe: FakeProbe, clock: Ticker) -> None:
+def test_orders_of_a_view_are_shared_for_a_second(feed: Feed, probe: FakeProbe, clock: Ticker) -> None:
     probe.add()
     feed.tick()
     query = GreenletQuery(sort="-run_time")
-    feed.query(query)
-    sampled = probe.sampled
-    clock.now += 0.1
-    feed.query(query)
-    assert probe.sampled == sampled
+
+    async def matched() -> int:
+        return (await feed.wait_selection(query, 1.0)).matched
+
+    assert asyncio.run(matched()) == 1
     probe.add()
+    clock.now += 0.9
     feed.tick()
-    assert feed.query(query).matched == 1
-    clock.now += 1.0
-    assert feed.query(query).matched == 2
+    assert asyncio.run(matched()) == 1
+    clock.now += 0.2
+    assert asyncio.run(matched()) == 2
+
+
+def test_answer_has_what_happened_before_the_question(feed: Feed, probe: FakeProbe, clock: Ticker) -> None:
+    async def ask() -> int:
+        return (await feed.wait_query(GreenletQuery())).matched
+
+    feed.tick()
+    assert asyncio.run(ask()) == 0
+    clock.now += 0.1
+    id = probe.add()
+    assert asyncio.run(ask()) == 1
+    clock.now += 0.1
+    other = probe.add(parent=id)
+    assert feed.greenlet(other) is not None
+
+
+def test_tick_within_a_tick_does_nothing(feed: Feed, probe: FakeProbe) -> None:
+    for _ in range(600):
+        probe.add()
+    steps = feed._tick_steps()
+    next(steps)
+    probe.start(probe.live_ids()[0])
+    feed.tick()
+    assert feed.recent_events(["started"]) == []
+    for _ in steps:
+        pass
+    feed.tick()
+    assert [event["seq"] for event in feed.recent_events(limit=600)] == list(range(601, 1, -1))
 
 
 def test_orders_kept_are_bounded(probe: FakeProbe, clock: Ticker) -> None:
@@ -301,7 +330,8 @@ def test_wait_query_answers_as_query_does_and_shares_the_work(feed: Feed, probe:
     assert probe.sampled < 2 * 300
 
 
-def test_wait_query_shows_the_old_order_while_the_next_is_made(feed: Feed, probe: FakeProbe, clock: Ticker) -> None:
+def test_wait_query_shows_a_slow_old_order_while_the_next_is_made(probe: FakeProbe, clock: Ticker) -> None:
+    feed = Feed(probe, clock=clock, limits=FeedLimits(slow_order=-1.0))
     probe.add()
     feed.tick()
 
@@ -309,7 +339,6 @@ def test_wait_query_shows_the_old_order_while_the_next_is_made(feed: Feed, probe
         query = GreenletQuery(sort="name")
         found = [(await feed.wait_query(query)).matched]
         probe.add()
-        feed.tick()
         clock.now += 2
         found.append((await feed.wait_query(query)).matched)
         await asyncio.gather(*feed._making.values())
@@ -397,3 +426,16 @@ def test_health_tells_how_old_the_newest_look_is(feed: Feed, probe: FakeProbe, c
     assert (health["hub_lag"], health["sample_age"]) == (0.75, 4.0)
     assert health["hubs"][0]["blocked_in"][0]["function"] == "spin"
     assert health["uptime"] == 4.0
+
+
+def test_each_dropped_event_is_told_in_one_gap(probe: FakeProbe, clock: Ticker) -> None:
+    feed = Feed(probe, clock=clock)
+    feed.tick()
+    for number in (3, 4, 0, 5, 0, 0, 0):
+        if number:
+            probe.lose("started", number)
+        clock.now += 2.0
+        feed.tick()
+    gaps = feed.recent_events(["gap"])
+    assert sum(gap["lost"] for gap in gaps) == 12
+    assert gaps[0]["dropped"] == {"started": 12}
