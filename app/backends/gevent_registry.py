@@ -142,6 +142,8 @@ class Lane:
     """One thread with a hub."""
 
     __slots__ = (
+        "batch_number",
+        "batch_since",
         "block_began",
         "block_stack",
         "current",
@@ -178,6 +180,8 @@ class Lane:
         self.trace: Callable[[str, Any], None] | None = None
         self.previous: Callable[[str, Any], None] | None = None
         self.raws: deque[Entry] = deque()
+        self.batch_number = 0
+        self.batch_since = now
         self.turn_number: int | None = None
         self.turn_since = now
         self.block_began = 0.0

@@ -50,6 +50,7 @@ def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tra
     """Return the trace function of a lane; `full` also estimates ready time."""
     entries = lane.entries
     is_dead = _is_dead
+    log, limit = registry.log, registry.log_limit
 
     def trace(event: str, args: Any) -> None:
         previous = lane.previous
@@ -78,9 +79,16 @@ def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tra
                 if entry() is not target:  # the address of a greenlet that vanished unseen
                     del entries[id(target)]
                     entry = adopt(lane, target, now)
-                _start(registry, lane, entry, now)
+                entry.started = now
+                if entry.kind == "greenlet":
+                    lane.pending -= 1
+                if entry.known:
+                    if len(log) < limit:
+                        log.append(entry)
+                    else:
+                        registry.note(entry, STARTED)
             if full and current.kind == "hub":
-                entry.ready += now - max(entry.since, lane.turn_since)
+                _estimate_ready(lane, entry, now)
             lane.current = entry
             lane.last = now
         except BaseException as error:
@@ -88,16 +96,25 @@ def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tra
                 raise
             registry.fault("switch tracing", error)
             lane.traced = False
-            greenlet.settrace(lane.previous)
+            greenlet.settrace(previous)
         if previous is not None:
             previous(event, args)
 
     return trace
 
 
+def _estimate_ready(lane: Lane, entry: Entry, now: float) -> None:
+    """Add the time since the loop's turn began, in which gevent may have woken this one up at any moment."""
+    hub = lane.hub()
+    number = hub.loop.iteration if hub is not None and hub.loop is not None else 0
+    if number != lane.batch_number:
+        lane.batch_number, lane.batch_since = number, now
+    entry.ready += now - max(entry.since, lane.batch_since)
+
+
 def install(lane: Lane, trace: Tracer) -> None:
     """Put the tracer into this thread's slot, or put it back; call in the lane's thread."""
-    current = greenlet.gettrace()
+    current: Any = greenlet.gettrace()
     if current is trace:
         return
     lane.previous = current
@@ -112,14 +129,6 @@ def uninstall(lane: Lane) -> None:
     if trace is not None and greenlet.gettrace() is trace:
         greenlet.settrace(lane.previous)
         lane.trace = None
-
-
-def _start(registry: Registry, lane: Lane, entry: Entry, now: float) -> None:
-    entry.started = now
-    if entry.kind == "greenlet":
-        lane.pending -= 1
-    if entry.known:
-        registry.note(entry, STARTED)
 
 
 def finish(registry: Registry, lane: Lane, origin: Any, now: float, event: str = "switch") -> None:
@@ -146,7 +155,10 @@ def finish(registry: Registry, lane: Lane, origin: Any, now: float, event: str =
         lane.pending -= 1
     entry.ended = now
     if entry.known:
-        registry.note(entry, ENDED)
+        if len(registry.log) < registry.log_limit:
+            registry.log.append(entry)
+        else:
+            registry.note(entry, ENDED)
 
 
 def is_stillborn(ended: Any) -> bool:

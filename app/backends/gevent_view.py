@@ -15,6 +15,7 @@ from typing import Any
 
 from greenscope.app.backends.frames import current_frame, place_of, walk, with_source
 from greenscope.app.backends.gevent_discovery import foreign, hidden, is_begun, is_greenlet
+from greenscope.app.backends.gevent_records import sample as make_sample
 from greenscope.app.backends.gevent_registry import Entry, GroupEntry, Lane, Registry
 from greenscope.app.backends.gevent_waits import WaitReader
 from greenscope.app.model import GreenletSample, GroupSample, Stack, State
@@ -54,7 +55,7 @@ class GeventView:
         place = None if frame is None else place_of(frame, foreign)
         killed = entry.killed_at or None
         if not self.accounting:
-            return GreenletSample(entry.id, state, place, waiting_on, kill_requested=killed)
+            return make_sample(entry.id, state, place, waiting_on, kill_requested=killed)
         run, longest = entry.run, entry.longest
         if state == "running":
             stretch = max(0.0, now - entry.lane.last)
@@ -64,7 +65,7 @@ class GeventView:
             idle = max(0.0, now - entry.started - run)
             ready = min(entry.ready, idle) if self.full else None
             wait = idle - (ready or 0.0)
-        return GreenletSample(entry.id, state, place, waiting_on, run, ready, wait, entry.switches, longest, killed)
+        return make_sample(entry.id, state, place, waiting_on, run, ready, wait, entry.switches, longest, killed)
 
     def state(self, entry: Entry, greenlet: Any, woken: set[int]) -> State:
         """Return the state of a live entry; `woken` is from the loop's queue."""
