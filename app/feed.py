@@ -31,11 +31,12 @@ from greenscope.app.formatting import Clock, event_fields, hub_row, safe_text, s
 from greenscope.app.history import Entry, EventRing
 from greenscope.app.lives import Band, Life
 from greenscope.app.model import EVENT_KINDS, GreenletRecord, HubSample
+from greenscope.app.orders import OrderLimits, Orders
 from greenscope.app.population import Population, PopulationLimits
 from greenscope.app.probe import Probe
 from greenscope.app.query import GreenletQuery
 from greenscope.app.rows import Rows
-from greenscope.app.selection import Selection, Steps, fill, reach_of
+from greenscope.app.selection import Selection, Steps
 from greenscope.app.series import Meter, Series
 from greenscope.app.sse import to_json
 
@@ -43,18 +44,13 @@ from greenscope.app.sse import to_json
 SERIES = ("spawned", "finished", "failed", "pending", "ready", "running", "waiting", "hub_lag", "switches")
 
 
-@dataclass(frozen=True, slots=True)
-class FeedLimits(PopulationLimits):
+@dataclass(frozen=True)
+class FeedLimits(PopulationLimits, OrderLimits):
     """Every bound of the feed. Counts, bytes and seconds."""
 
     events: int = 10_000
     event_bytes: int = 8 * 1024 * 1024
     chunk: int = 250  # events applied between two breaths
-    survey_chunk: int = 250  # greenlets sampled between two breaths: fewer than make the garbage collector run
-    order_age: float = 1.0  # an order that took long to make is at most this old when somebody asks
-    stale_order: float = 5.0  # until it is this old, it is shown while the next one is made
-    slow_order: float = 0.02  # what took longer than this to make took long
-    orders: int = 64
     sample_age: float = 0.2
     reconcile: float = 2.0  # at most this often after drops
     check: float = 10.0  # and this often anyway
@@ -100,6 +96,7 @@ class Feed:
         self.clock = Clock(self._monotonic, self._wall)
         limits = self.limits
         self.population = Population(limits)
+        self._orders = Orders(self.population, self.probe.sample, self._monotonic, limits, self.report_fault)
         self._rows = Rows(self.clock, self._pid)
         self.ring = EventRing(limits.events, limits.event_bytes)
         self.started = self._monotonic()
@@ -114,10 +111,6 @@ class Feed:
         self._counts: tuple[float, dict[str, int]] = (float("-inf"), {})
         self._groups_seen = float("-inf")
         self._groups_cost = 0.0
-        self._selections: dict[tuple[Any, ...], Selection] = {}
-        self._making: dict[tuple[Any, ...], asyncio.Task[Selection]] = {}
-        self._surveyed = (float("-inf"), float("-inf"))  # figures only, and whole
-        self._survey_cost = 0.0
         self._suspects: tuple[set[int], set[int], int] | None = None
         self._checked = self.started
         self._lost = 0
@@ -148,17 +141,21 @@ class Feed:
         """Attach the probe and tick until `close`; what fails in a tick is kept for `health` and tried again."""
         self.probe.attach()
         self._wake = asyncio.Event()
-        while not self._closed:
-            begun = time.monotonic()
-            try:
-                await self._wait_tick()
-            except Exception as error:
-                self.report_fault("feed", error)
-            pause = max(self.interval / 10, self.interval - (time.monotonic() - begun))
-            try:
-                await asyncio.wait_for(self._wake.wait(), pause)
-            except TimeoutError:
-                pass
+        watching = asyncio.create_task(self.diagnosis.watch())
+        try:
+            while not self._closed:
+                begun = time.monotonic()
+                try:
+                    await self._wait_tick()
+                except Exception as error:
+                    self.report_fault("feed", error)
+                pause = max(self.interval / 10, self.interval - (time.monotonic() - begun))
+                try:
+                    await asyncio.wait_for(self._wake.wait(), pause)
+                except TimeoutError:
+                    pass
+        finally:
+            watching.cancel()
 
     def report_fault(self, where: str, error: Exception) -> None:
         """Keep a fault of our own where `health` shows it, and count it; it goes no further."""
@@ -198,6 +195,7 @@ class Feed:
             self.population.expire(now)
             self._measure(now)
             self._check(now)
+            yield from self.diagnosis.steps()
             self._tell_subscribers()
         finally:
             self._ticking = False
@@ -218,6 +216,7 @@ class Feed:
                 self.ring.append(
                     Entry(self.ring.last_seq + 1, event.kind, event.t, event, self.population.apply(event))
                 )
+            self.diagnosis.read()
             if burst:
                 self._tell_subscribers()
             yield
@@ -321,13 +320,7 @@ class Feed:
 
     def query(self, query: GreenletQuery) -> QueryResult:
         """Answer a query at once; with 100,000 greenlets that can take a while, see `wait_query`."""
-        selection = self._fresh(query, None)
-        if selection is None:
-            key, selection = self._new_selection(query)
-            for _ in self._select_steps(query, selection):
-                pass
-            self._keep(key, selection)
-        return self._result(query, selection)
+        return self._result(query, self._orders.make(query))
 
     async def wait_query(self, query: GreenletQuery) -> QueryResult:
         """Answer a query without holding up the event loop; equal questions share the work.
@@ -340,99 +333,8 @@ class Feed:
         return self._result(query, await self.wait_selection(query))
 
     async def wait_selection(self, query: GreenletQuery, age: float | None = None) -> Selection:
-        """Return the order for a query, made in steps if there is none that is at most `age` seconds old.
-
-        Without an age it may be as old as 20 times what it took to make.
-        """
-        selection = self._fresh(query, age)
-        if selection is not None:
-            return selection
-        key, made = self._new_selection(query)
-        loop = asyncio.get_running_loop()
-        task = self._making.get(key)
-        if task is None or task.get_loop() is not loop:
-            task = loop.create_task(self._make(key, query, made))
-            task.add_done_callback(self._on_made)
-            self._making[key] = task
-        stale = self._selections.get(key)
-        slow = stale is not None and stale.cost > self.limits.slow_order
-        if stale is not None and slow and self._monotonic() - stale.made < self.limits.stale_order:
-            return stale
-        return await asyncio.shield(task)
-
-    async def _make(self, key: tuple[Any, ...], query: GreenletQuery, selection: Selection) -> Selection:
-        try:
-            for _ in self._select_steps(query, selection):
-                await asyncio.sleep(0)
-            self._keep(key, selection)
-        finally:
-            self._making.pop(key, None)
-        return selection
-
-    def _on_made(self, task: "asyncio.Task[Selection]") -> None:
-        """Report what went wrong also when nobody waits any more."""
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
-            self.report_fault("order", error)
-
-    def _fresh(self, query: GreenletQuery, age: float | None) -> Selection | None:
-        found = self._selections.get((*query.selection, query.sort, reach_of(query)))
-        if found is None:
-            return None
-        if age is None:
-            age = min(self.limits.order_age, 20 * found.cost)
-        # one that was slow to make is kept longer, so that orders never take more than a part of the time
-        return found if self._monotonic() - found.made < max(age, 5 * found.cost) else None
-
-    def _new_selection(self, query: GreenletQuery) -> tuple[tuple[Any, ...], Selection]:
-        reach = reach_of(query)
-        return (*query.selection, query.sort, reach), Selection(reach)
-
-    def _keep(self, key: tuple[Any, ...], selection: Selection) -> None:
-        selection.made = self._monotonic()
-        self._selections.pop(key, None)
-        self._selections[key] = selection
-        while len(self._selections) > self.limits.orders:
-            del self._selections[next(iter(self._selections))]
-
-    def _select_steps(self, query: GreenletQuery, selection: Selection) -> Steps:
-        busy = 0.0
-        mark = time.perf_counter()
-        if query.needs_samples:
-            for _ in self._survey_steps(query.needs_places):
-                busy += time.perf_counter() - mark
-                yield
-                mark = time.perf_counter()
-        population = self.population
-        now = self._monotonic()
-        for _ in fill(selection, query, population.lives, population.finished, population.bands, now):
-            busy += time.perf_counter() - mark
-            yield
-            mark = time.perf_counter()
-        selection.cost = busy + time.perf_counter() - mark
-
-    def _survey_steps(self, whole: bool) -> Steps:
-        """Look at all live greenlets, unless that was done a moment ago; keep the looks whole if asked."""
-        now = self._monotonic()
-        last = self._surveyed[whole]
-        if now - last < max(self.limits.order_age / 2, 5 * self._survey_cost):
-            return
-        self._surveyed = (now, now if whole else self._surveyed[True])
-        ids = list(self.population.lives)
-        lives = self.population.lives
-        cost = 0.0
-        for start in range(0, len(ids), self.limits.survey_chunk):
-            mark = time.perf_counter()
-            for sample in self.probe.sample(ids[start : start + self.limits.survey_chunk]):
-                life = lives.get(sample.id)
-                if life is not None:
-                    if whole:
-                        life.look(sample, now)
-                    else:
-                        life.note(sample)
-            cost += time.perf_counter() - mark
-            yield
-        self._survey_cost = cost
+        """Return the order for a query, at most `age` seconds old; see `Orders.wait`."""
+        return await self._orders.wait(query, age)
 
     def look(self, ids: Iterable[int]) -> None:
         """Sample these greenlets now; the rows made of them tell what was seen."""
@@ -518,6 +420,10 @@ class Feed:
     def newest_point(self) -> dict[str, float | None] | None:
         """Return the newest point of the charts, by column (None: the first second is not over)."""
         return self._series.newest()
+
+    def findings(self) -> list[dict[str, Any]]:
+        """Return what is wrong, or was within the last ten minutes; open and worst first."""
+        return self.diagnosis.rows()
 
     def hubs(self) -> list[dict[str, Any]]:
         """Return the event loops as they were at the last tick."""

@@ -21,7 +21,7 @@ _ENDS: Final[dict[str, State]] = {"succeeded": "succeeded", "failed": "failed", 
 _BLOCKS: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PopulationLimits:
     """How much is remembered of what has ended. Counts and seconds."""
 

@@ -22,36 +22,27 @@ Parameters beyond `kinds` and `after`: `view` with its own (see `views`), `rate`
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from greenscope.app.feed import Feed
-from greenscope.app.formatting import safe_text
-from greenscope.app.model import EVENT_KINDS
-from greenscope.app.query import QueryError
+from greenscope.app.snapshots import snapshot_parts
 from greenscope.app.sse import CONTENT_TYPE, comment, encoded_frame, frame, priming, resume_point
 from greenscope.app.transports import abort_of
-from greenscope.app.views import LiveView, ViewQuery, parse_view
+from greenscope.app.views import LiveView, ViewQuery
+from greenscope.app.wanted import Wanted, parse_wanted
 
-SnapshotMode = Literal["full", "summary", "none"]
-
-#: kinds that `kinds` may name; `gap` and `reset` come to everybody
-STREAM_KINDS: Final = (*EVENT_KINDS, "gap", "reset", "hb", "bye")
 HEADERS: Final = {
     "content-type": CONTENT_TYPE,
     "cache-control": "no-store, no-transform",
     "x-accel-buffering": "no",
 }
-#: parameters of the stream itself; the rest belongs to the view
-_OWN: Final = ("kinds", "after", "view", "rate", "snapshot")
-_RATES: Final = (0.25, 5.0)
 _RESUME: Final = re.compile(r"([0-9a-f]{1,64})-([0-9]{1,18})")
-_ALL: Final = frozenset(EVENT_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,53 +56,6 @@ class StreamLimits:
     write_bytes: int = 64 * 1024
     snapshot_rows: int = 500
     bye: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a reader asked for, checked."""
-
-    kinds: frozenset[str] = _ALL
-    view: ViewQuery | None = None
-    rate: float = 0.5
-    snapshot: SnapshotMode = "full"
-    resume: str = ""
-
-
-def parse_wanted(request: Request) -> Wanted:
-    """Read the parameters of a stream; QueryError names what does not fit. A bad resume point is no error."""
-    parameters = request.query_params
-    view = None
-    if parameters.get("view"):
-        view = parse_view(parameters["view"], parameters, _OWN)
-    else:
-        for name in parameters:
-            if name not in _OWN:
-                raise QueryError(name[:40], f"is not a parameter here; parameters are {', '.join(_OWN)}")
-    kinds = _parse_kinds(parameters.get("kinds", ""))
-    rate = parameters.get("rate") or "0.5"
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", rate) or not _RATES[0] <= float(rate) <= _RATES[1]:
-        raise QueryError("rate", f"must be a number of seconds from {_RATES[0]} to {_RATES[1]}, not {rate[:40]!r}")
-    default: SnapshotMode = "none" if view is not None or not kinds else "full" if "spawned" in kinds else "summary"
-    modes: dict[str, SnapshotMode] = {"": default, "full": "full", "summary": "summary", "none": "none"}
-    mode = parameters.get("snapshot", "")
-    if mode not in modes:
-        raise QueryError("snapshot", f"must be full, summary or none, not {mode[:40]!r}")
-    resume = request.headers.get("last-event-id") or parameters.get("after", "")
-    return Wanted(kinds, view, float(rate), modes[mode], resume)
-
-
-def _parse_kinds(text: str) -> frozenset[str]:
-    names = [name for name in (part.strip() for part in text.split(",")) if name]
-    if not names:
-        return _ALL
-    if names == ["none"]:
-        return frozenset()
-    for name in names:
-        if name not in STREAM_KINDS:
-            known = ", ".join((*STREAM_KINDS, "none"))
-            raise QueryError("kinds", f"knows no kind {name[:40]!r}; kinds are {known}")
-    return frozenset(names) & _ALL
 
 
 class EventStream:
@@ -456,37 +400,3 @@ class Reader(Response):
         beat = {"t": feed.clock.rfc3339(feed.now), "seq": feed.seq, "missed": self.stream.missed}
         await self._write(comment("keep-alive") + resume_point(f"{feed.epoch}-{self.position}") + frame("hb", beat))
         return True
-
-
-def snapshot_parts(feed: Feed, mode: SnapshotMode, rows: int) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Yield the state of the moment of the call in parts of so many rows, and whether a part is the last.
-
-    What is told is what events tell, so that a reader who applies later events has what the feed has.
-    """
-    population, clock, seq = feed.population, feed.clock, feed.seq
-    # values that never change are gathered at once: events may be applied between two parts
-    cores = [life.core() for life in population.lives.values()] if mode == "full" else []
-    head: dict[str, Any] = {
-        "t": clock.rfc3339(feed.now),
-        "totals": {"spawned": population.spawned, **population.ended},
-        "groups": {
-            str(band.id): {"name": safe_text(band.name), "kind": band.kind, "size": band.size}
-            for band in population.bands.values()
-        },
-    }
-    parts = max(1, -(-len(cores) // rows))
-    for part in range(parts):
-        greenlets = {
-            str(record.id): {
-                "name": safe_text(record.name),
-                "function": safe_text(record.function),
-                "state": "started" if begun else "pending",
-                "created": clock.rfc3339(record.created),
-                "started": clock.rfc3339(started),
-                "groups": [str(group) for group in groups],
-                "kill_requested": clock.rfc3339(kill_requested),
-            }
-            for record, begun, started, groups, kill_requested in cores[part * rows : (part + 1) * rows]
-        }
-        value = {"seq": seq, "part": part + 1, "parts": parts, **(head if part == 0 else {}), "greenlets": greenlets}
-        yield value, part + 1 == parts

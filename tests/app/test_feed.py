@@ -312,7 +312,7 @@ def test_orders_kept_are_bounded(probe: FakeProbe, clock: Ticker) -> None:
     feed = Feed(probe, clock=clock, limits=FeedLimits(orders=3))
     for number in range(10):
         feed.query(GreenletQuery(q=f"w{number}"))
-    assert len(feed._selections) == 3
+    assert len(feed._orders) == 3
 
 
 def test_wait_query_answers_as_query_does_and_shares_the_work(feed: Feed, probe: FakeProbe) -> None:
@@ -341,7 +341,7 @@ def test_wait_query_shows_a_slow_old_order_while_the_next_is_made(probe: FakePro
         probe.add()
         clock.now += 2
         found.append((await feed.wait_query(query)).matched)
-        await asyncio.gather(*feed._making.values())
+        await asyncio.gather(*feed._orders.making.values())
         found.append((await feed.wait_query(query)).matched)
         return found
 

@@ -42,7 +42,7 @@ def _feed(count: int = 40) -> Feed:
             probe.fail(id, "OSError" if number % 20 == 9 else "KeyError", "boom")
         elif number % 10 == 8:
             probe.succeed(id)
-    feed = Feed(probe, clock=clock, limits=FeedLimits(order_age=0.0, sample_age=-1.0))
+    feed = Feed(probe, clock=clock, limits=FeedLimits(order_age=0.0, survey_age=-1.0, sample_age=-1.0))
     feed.tick()
     return feed
 
@@ -138,6 +138,14 @@ def _big() -> Feed:
 
 BIG = _big()
 BIG_ROWS = [row for at in range(0, 3 * CHUNK, 1000) for row in BIG.query(GreenletQuery(offset=at, limit=1000)).rows]
+
+
+@pytest.mark.parametrize("sort", ["name", "-name"])
+def test_few_matches_are_found_in_every_chunk(sort: str) -> None:
+    found = BIG.query(GreenletQuery(q='"worker 59"', sort=sort, limit=1000))
+    names = sorted((row["name"] for row in BIG_ROWS if "worker 59" in row["name"]), reverse=sort == "-name")
+    assert [row["name"] for row in found.rows] == names
+    assert len(names) == found.matched == 111
 
 
 def test_work_is_done_in_steps() -> None:

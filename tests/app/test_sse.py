@@ -10,9 +10,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from greenscope.app.sse import EventParser, MessageRecord, comment, frame, priming, resume_point, to_json
 from hypothesis import given
 from hypothesis import strategies as st
+
+from greenscope.app.sse import EventParser, MessageRecord, comment, frame, priming, resume_point, to_json
 
 _TEXT = st.text(alphabet=st.characters(codec=None), max_size=40)
 _NASTY = st.sampled_from(["\r\n", "\r", "\n", "\ufeff", "\u2028", "\ud83d", "\udc00", "\0", "\x85", ":", "data: x\n\n"])
@@ -139,3 +140,9 @@ def test_parser_reads_retry_as_format_field_retry(line: bytes, retry: int | None
 def test_parser_replaces_bytes_that_are_not_utf8() -> None:
     (message,) = EventParser().feed(b"data:a\xffb\n\n")
     assert message.data == "a\ufffdb"
+
+
+def test_line_end_that_is_cut_in_two_is_one_line_end() -> None:
+    parser = EventParser()
+    messages = parser.feed(b"data:a\r") + parser.feed(b"") + parser.feed(b"\ndata:b\r\n\r\n")
+    assert [message.data for message in messages] == ["a\nb"]

@@ -30,7 +30,7 @@ class Stage:
     def __init__(self, wanted: ViewQuery) -> None:
         self.clock = Ticker()
         self.probe = FakeProbe(clock=self.clock)
-        limits = FeedLimits(order_age=0.0, stale_order=0.0, sample_age=0.0)
+        limits = FeedLimits(order_age=0.0, survey_age=-1.0, stale_order=0.0, sample_age=0.0)
         self.feed = Feed(self.probe, clock=self.clock, limits=limits)
         self.view = LiveView(self.feed, wanted)
         self.version = 0
