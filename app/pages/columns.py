@@ -40,7 +40,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("wait_time", "Waiting", "Time parked", "wait_time", True),
     Column("switches", "Switches", "How often it was switched to", "switches", True, True),
     Column("longest_run", "Longest", "Its longest run without giving way", "longest_run", True),
-    Column("waiting_on", "Waits for", "What it is parked on, and for how long", default=True),
+    Column("waiting_on", "Waits for", "What it is parked on; for one that failed, its exception", default=True),
     Column("place", "Place", "The innermost line of your own code", "place", default=True),
     Column("groups", "Groups", "Groups and pools it is in"),
     Column("parent", "Parent", "The greenlet that spawned it", "parent"),

@@ -40,6 +40,8 @@ def present(detail: Mapping[str, Any]) -> dict[str, Any]:
         "ended_ago": seconds_between(detail["ended"], now),
         "asked_ago": seconds_between(detail["kill_requested"], now) if live else None,
         "share": _share(detail),
+        # those that still live first: they are what a look at the family is for
+        "children": sorted(detail["children"], key=lambda child: child["state"] not in _LIVE),
         "moments": [_moment(moment, detail["timeline"]) for moment in detail["timeline"]],
     }
 

@@ -12,7 +12,7 @@ const NUMERIC = new Set(["age", "run_time", "ready_time", "wait_time", "switches
 export const isLive = (state) => LIVE.has(state);
 
 /** The fields that a column is made of, where they are not its own name. @type {Record<string, string[]>} */
-const MADE_OF = { name: ["name", "function"], created: ["created"] };
+const MADE_OF = { name: ["name", "function"], waiting_on: ["waiting_on", "exception", "state"] };
 
 /** @param {Row} row @param {Map<string, string>} groups */
 const groupNames = (row, groups) => (row.groups?.length ? row.groups.map((/** @type {string} */ id) => groups.get(id) ?? `group ${id}`).join(", ") : "–");
@@ -31,7 +31,10 @@ function write(cell, key, row, groups) {
     case "state": setText(inner, row.state); setAttribute(inner, "data-state", row.state); setAttribute(inner, "data-glyph", GLYPHS[row.state] ?? "?"); return;
     case "place": setText(inner, place(row.place)); setAttribute(inner, "title", fullplace(row.place)); return;
     case "spawn_site": setText(inner, place(row.spawn_site)); setAttribute(inner, "title", fullplace(row.spawn_site)); return;
-    case "waiting_on": setText(cell, waitingText(row.waiting_on)); return;
+    case "waiting_on":
+      setText(cell, row.state === "failed" && row.exception ? `${row.exception.type}: ${row.exception.message}` : waitingText(row.waiting_on));
+      cell.classList.toggle("bad", row.state === "failed");
+      return;
     case "groups": setText(cell, groupNames(row, groups)); return;
     case "exception": setText(cell, row.exception ? `${row.exception.type}: ${row.exception.message}` : ""); return;
     case "created": case "ended": setText(cell, clock(row[key])); return;
