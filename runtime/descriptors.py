@@ -12,7 +12,7 @@ from typing import Any
 from greenlet import getcurrent
 
 from greenscope.runtime.exceptions import ConcurrentObjectUseError
-from greenscope.runtime.hub import Hub, get_hub_if_exists
+from greenscope.runtime.hub import get_hub_if_exists
 from greenscope.runtime.poller import READ, WRITE, Owner, Watch
 from greenscope.runtime.waiting import current_hub, interrupt, park, park_until, resume
 
@@ -97,18 +97,36 @@ class Descriptor:
         return owner
 
     def release(self) -> None:
-        """Let go of it before it is closed or given away; greenlets that wait for it get cancel_wait_ex."""
+        """Let go of it before it is closed or given away.
+
+        Greenlets that wait for it get cancel_wait_ex; those that watch it from outside, as in select(), look again.
+        """
         owner, self.owner = self.owner, None
-        if owner is None or owner.poller.closed:
-            return
-        hub: Hub | None = get_hub_if_exists()
-        for watch in owner.poller.forget(self.fd):
-            if watch.function is resume:
-                raw = watch.args[0]
-                if hub is not None and raw.hub is hub:
-                    interrupt(raw, cancel_wait_ex())
-                else:
-                    raw.hub.run_callback(interrupt, raw, cancel_wait_ex())
+        if owner is not None:
+            poller = owner.poller
+        else:
+            hub = get_hub_if_exists()
+            if hub is None or hub.poller.idle:
+                return
+            poller = hub.poller
+        if not poller.closed:
+            for watch in poller.forget(self.fd):
+                _cancel(watch, owner is not None and watch in (owner.reader, owner.writer))
+
+
+def _cancel(watch: Watch, waits: bool) -> None:
+    if watch.function is None:
+        return
+    raw = watch.args[0] if watch.function is resume else None
+    if not waits or raw is None:
+        call: tuple[Any, ...] = (watch.function, *watch.args)
+    else:
+        call = (interrupt, raw, cancel_wait_ex())
+    hub = getattr(raw, "hub", None)
+    if hub is None or hub is get_hub_if_exists():
+        call[0](*call[1:])
+    else:
+        hub.run_callback(*call)
 
 
 def wait_descriptor(fd: int, events: int, seconds: float | None = None) -> bool:

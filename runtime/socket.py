@@ -59,6 +59,7 @@ _init, _set_timeout = _std.socket.__init__, _base.settimeout
 _recv, _recv_into, _send = _base.recv, _base.recv_into, _base.send
 _IN_PROGRESS = (EWOULDBLOCK, EINPROGRESS, EALREADY)
 _INTERNET = (_std.AF_INET, _std.AF_INET6)
+_UNSET: Any = object()
 _GLOBAL_DEFAULT_TIMEOUT: Any = getattr(_std, "_GLOBAL_DEFAULT_TIMEOUT", object())
 
 #: seconds between two attempts to connect to a Unix socket whose queue is full
@@ -271,27 +272,36 @@ class socket(_std.socket):  # type: ignore[no-redef]
 
     # -- writing
 
-    def send(self, data: Any, flags: int = 0) -> int:
-        """Send bytes; returns how many the kernel took. Blocks until it takes some."""
+    def send(self, data: Any, flags: int = 0, timeout: Any = _UNSET) -> int:
+        """Send bytes; returns how many the kernel took. Blocks until it takes some.
+
+        `timeout` (seconds) stands in for that of the socket.
+        """
         while True:
             try:
                 return _send(self, data, flags)
             except BlockingIOError:
                 pass
-            self._wait_writable()
+            if timeout is _UNSET:
+                self._wait_writable()
+            elif timeout == 0.0:
+                raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+            elif not self._descriptor.wait_writable(timeout):
+                raise TimeoutError("timed out")
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send all bytes. Blocks; the time-out counts for the whole. After an error nobody knows how many were sent."""
         sent = 0
         try:
             sent = _send(self, data, flags)
-            if sent == len(data) and data.__class__ is bytes:
+            if data.__class__ is bytes and sent == len(data):
                 return
         except BlockingIOError:
             if self._timeout == 0.0:
                 raise
-        with memoryview(data) as view, view.cast("B") as rest:
-            self._send_rest(rest, sent, flags)
+        with memoryview(data) as view:
+            if sent < view.nbytes:
+                self._send_rest(as_bytes(view), sent, flags)
 
     def _send_rest(self, view: memoryview, sent: int, flags: int) -> None:
         size = len(view)
@@ -394,6 +404,14 @@ class socket(_std.socket):  # type: ignore[no-redef]
     def closed(self) -> bool:
         """True after close(), also when a file of makefile() still holds the connection open."""
         return bool(self._closed)  # type: ignore[attr-defined]
+
+
+def as_bytes(view: memoryview) -> memoryview:
+    """Return a view of the same memory by the byte; of a copy when its format cannot be taken apart."""
+    try:
+        return view.cast("B")
+    except TypeError:
+        return memoryview(view.tobytes())
 
 
 SocketType = socket  # type: ignore[assignment,misc]

@@ -217,7 +217,15 @@ class Popen(_std.Popen):  # type: ignore[type-arg]
     def __exit__(self, *exc_info: Any) -> None:
         if self._talk is not None:
             self._talk.stop()
-        super().__exit__(*exc_info)
+        for stream in (self.stdout, self.stderr):
+            close_reader(stream)
+        try:
+            super().__exit__(*exc_info)
+        except RuntimeError:  # another greenlet writes to stdin, and its buffer lets nobody else in
+            if self.stdin is None or self.stdin.closed:
+                raise
+            raw_of(self.stdin).close()
+            self.wait()
 
     def __repr__(self) -> str:
         state = "running" if self.returncode is None else f"returncode={self.returncode}"
@@ -281,6 +289,18 @@ class Talk:
         """End the greenlets that still read or write."""
         living = [greenlet for greenlet in self.greenlets if not greenlet.dead]
         killall(living, block=getcurrent() is not get_hub())
+
+
+def raw_of(stream: Any) -> Any:
+    """Return the unbuffered file below a file."""
+    stream = getattr(stream, "buffer", stream)
+    return getattr(stream, "raw", stream)
+
+
+def close_reader(stream: Any) -> None:
+    """Close a file that is read; whoever stands in a read of it gets OSError (EBADF)."""
+    if stream is not None:
+        raw_of(stream).close()  # its buffer lets nobody in while somebody reads
 
 
 def close_quietly(stream: Any) -> None:

@@ -35,7 +35,7 @@ from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import Hub, get_hub, get_hub_if_exists
 from greenscope.runtime.mapping import MappingMixin
 from greenscope.runtime.semaphore import Semaphore
-from greenscope.runtime.workers import Worker, Workers
+from greenscope.runtime.workers import Worker, Workers, call_observed
 
 __all__ = ["ThreadPool", "ThreadPoolExecutor"]
 
@@ -83,10 +83,12 @@ class PoolJob:
     def run(self) -> None:
         """Make the call; in the worker."""
         try:
-            self.value = self.function(*self.args, **self.kwargs)
+            self.value = call_observed(self.function, self.args, self.kwargs)
         except BaseException as error:
             tb = error.__traceback__
-            error.__traceback__ = tb = tb.tb_next if tb is not None else None
+            for _ in range(2):  # our frame, and call_observed()'s
+                tb = tb.tb_next if tb is not None else None
+            error.__traceback__ = tb
             self.exc_info = (type(error), error, tb)
             tb = None  # or the frame would hold itself
         self.args = self.kwargs = ()
@@ -333,7 +335,7 @@ class FutureJob:
         try:
             if future.set_running_or_notify_cancel():
                 try:
-                    value = self.function(*self.args, **self.kwargs)
+                    value = call_observed(self.function, self.args, self.kwargs)
                 except BaseException as error:
                     future.set_exception(error)
                 else:

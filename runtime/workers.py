@@ -57,7 +57,7 @@ class Worker(threading.Thread):
                 if job is None:
                     self.retired = True
                     return
-                run_observed(job)
+                job.run()
                 self.job = job = None
         finally:
             self.job = None
@@ -79,19 +79,20 @@ class Worker(threading.Thread):
         return True
 
 
-def run_observed(job: Job) -> None:
-    """Run a job under the profile and trace functions that threading.setprofile() and settrace() name now."""
+def call_observed(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Make a call under the profile and trace functions that threading.setprofile() and settrace() name now."""
     profile, trace = threading.getprofile(), threading.gettrace()
-    if profile is None and trace is None:
-        job.run()
-        return
     try:
-        sys.setprofile(profile)
-        sys.settrace(trace)
-        job.run()
+        if profile is not None:
+            sys.setprofile(profile)
+        if trace is not None:
+            sys.settrace(trace)
+        return function(*args, **kwargs)
     finally:
-        sys.setprofile(None)
-        sys.settrace(None)
+        if sys.getprofile() is not None:
+            sys.setprofile(None)
+        if sys.gettrace() is not None:
+            sys.settrace(None)
 
 
 class Workers:

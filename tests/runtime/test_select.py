@@ -141,6 +141,23 @@ def test_poll_tells_of_a_hang_up(pipe: Pipe) -> None:
     assert polling.get(timeout=5) == [(pipe[0], std.POLLHUP)]
 
 
+def test_close_ends_a_select_and_a_poll_elsewhere() -> None:
+    for _ in range(2):
+        one, two = socket.socketpair()
+        number = one.fileno()
+        poller = select.poll()
+        poller.register(one, std.POLLIN)
+        selecting = spawn(select.select, [one], [], [])
+        polling = spawn(poller.poll)
+        sleep(0)
+        one.close()
+        selecting.join(5)
+        assert isinstance(selecting.exception, ValueError | OSError)
+        assert polling.get(timeout=5) == [(number, std.POLLNVAL)]
+        two.close()
+        assert get_hub().poller.refs == 0
+
+
 def test_kill_of_a_select_leaves_no_watch(pipe: Pipe) -> None:
     selecting = spawn(select.select, pipe, [], [])
     sleep(0)

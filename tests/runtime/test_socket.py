@@ -1,6 +1,7 @@
 # mypy: disable-error-code="func-returns-value"
 """Cooperative sockets over real ones of the kernel."""
 
+import ctypes
 import errno
 import http.client
 import io
@@ -223,6 +224,28 @@ def test_sendall_takes_arrays_by_their_bytes(pair: Pair) -> None:
 
     pair[0].sendall(array("I", [1, 2, 3]))
     assert len(pair[1].recv(100)) == 3 * array("I").itemsize
+
+
+def test_sendall_takes_structures(pair: Pair) -> None:
+    class Structure(ctypes.Structure):
+        _fields_ = [("x", ctypes.c_int), ("filler", ctypes.c_char * (1 << 22))]
+
+    pair[0].sendall(b"")
+    writing = spawn(pair[0].sendall, Structure(1))
+    left = ctypes.sizeof(Structure)
+    while left:
+        left -= len(pair[1].recv(1 << 20))
+    writing.get(timeout=5)
+
+
+def test_send_may_have_a_timeout_of_its_own(pair: Pair) -> None:
+    one: Any = pair[0]
+    while one.send(b"x" * 100_000) == 100_000:
+        pass
+    with pytest.raises(TimeoutError):
+        one.send(b"x" * 100_000, timeout=SHORT)
+    with pytest.raises(BlockingIOError):
+        one.send(b"x" * 100_000, timeout=0.0)
 
 
 def test_both_directions_are_waited_for_at_once(pair: Pair) -> None:

@@ -295,3 +295,19 @@ print("done")
 def test_interpreter_exit_with_children_running_is_quiet() -> None:
     ended = std.run([sys.executable, "-c", EXIT], capture_output=True, text=True, timeout=20)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
+
+
+def test_leaving_the_block_ends_who_reads_or_writes_elsewhere() -> None:
+    with subprocess.Popen(["sleep", "100"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as popen:
+        stdin: Any = popen.stdin
+        stdout: Any = popen.stdout
+        reading = spawn(stdout.read)
+        writing = spawn(stdin.write, b"x" * (1 << 20))
+        sleep(0)
+        popen.kill()
+    assert popen.returncode == -signal.SIGKILL
+    assert stdout.closed
+    assert stdin.closed
+    joinall([reading, writing], timeout=5)
+    assert isinstance(reading.exception, OSError)
+    assert writing.exception is not None

@@ -232,6 +232,13 @@ def test_profile_and_trace_functions_are_on_during_jobs_only(pool: ThreadPool) -
     assert pool.apply(sys.getprofile) is None
 
 
+def test_profile_function_that_a_job_sets_is_gone_afterwards() -> None:
+    pool = ThreadPool(1)
+    pool.apply(sys.setprofile, (lambda *args: None,))
+    assert pool.apply(sys.getprofile) is None
+    pool.kill()
+
+
 def test_stop_of_a_runtime_thread_reports_busy_workers() -> None:
     gate = threading.Event()
     thread = RuntimeThread().start()
