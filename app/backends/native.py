@@ -82,7 +82,8 @@ class NativeProbe:
         self.known: dict[int, GreenletRecord] = {}
         self.killing: dict[int, float] = {}
         self._groups: dict[int, weakref.ref[Any]] = {}
-        self.hooks = make_hooks(self.alive, self.buffer, buffer_limit, self.killing, self._drop)
+        self._joined: dict[int, list[int]] = {}
+        self.hooks = make_hooks(self.alive, self.buffer, buffer_limit, self.killing, self._joined, self._drop)
         self.spawned = self.hooks.on_spawned
         self._group_ids = itertools.count(1)
         self._attached = False
@@ -174,11 +175,18 @@ class NativeProbe:
         self._adopt_group(group)
 
     def grouped(self, group: Any, greenlet: Any) -> None:
-        """Note that a greenlet joined a group."""
-        self._append("grouped", self.id_of(greenlet), self._adopt_group(group))
+        """Note that a greenlet joined a group; one that is not started yet is told when it is."""
+        number = self._adopt_group(group)
+        watched = self.id_of(greenlet)
+        if watched is None:
+            self._joined.setdefault(id(greenlet), []).append(number)
+        else:
+            self._append("grouped", watched, number)
 
     def ungrouped(self, group: Any, greenlet: Any) -> None:
         """Note that a greenlet left a group."""
+        if self._joined:
+            self._joined.pop(id(greenlet), None)
         self._append("ungrouped", getattr(greenlet, "watch_id", None), self._adopt_group(group))
 
     def hub_opened(self, hub: Any) -> None:

@@ -10,6 +10,7 @@ tick instead of per event is done in `NativeProbe.drain`.
     on_failed       (kind, t, id, began, account, exc_info)
 """
 
+import builtins
 import os
 import sys
 from collections import deque
@@ -47,14 +48,19 @@ def make_hooks(
     buffer: deque[tuple[Any, ...]],
     limit: int,
     killing: dict[int, float],
+    joined: dict[int, list[int]],
     drop: Callable[[str], None],
 ) -> Hooks:
-    """Return hooks that keep `alive` and note events in `buffer`, at most `limit` of them."""
+    """Return hooks that keep `alive` and note events in `buffer`, at most `limit` of them.
+
+    `joined` holds, by id(), the groups that greenlets have joined which are not started yet.
+    """
     next_id = count(1).__next__
     append = buffer.append
     frame_at = sys._getframe
     clock = monotonic
     files = _RUNTIME_FILES
+    identity = builtins.id
 
     def on_spawned(greenlet: Any) -> None:
         id = next_id()
@@ -73,6 +79,9 @@ def make_hooks(
         except AttributeError:
             parent = None
         append(("spawned", clock(), id, greenlet, greenlet._run, parent, code, frame.f_lasti))
+        if joined:
+            for group in joined.pop(identity(greenlet), ()):
+                append(("grouped", clock(), id, group))
 
     def on_adopted(greenlet: Any) -> None:
         id = greenlet.watch_id = next_id()
@@ -130,7 +139,7 @@ def measure_hooks() -> float:
     """Return what spawn and end of a greenlet cost in hooks, seconds: the best of five, on a twin registry."""
     best = float("inf")
     for _ in range(5):
-        hooks = make_hooks({}, deque(), MEASURED * 2, {}, lambda _: None)
+        hooks = make_hooks({}, deque(), MEASURED * 2, {}, {}, lambda _: None)
         twins = [_Twin() for _ in range(MEASURED)]
         begin = perf_counter_ns()
         for twin in twins:

@@ -353,3 +353,11 @@ def test_accounting_adds_up_to_the_age(thread: RuntimeThread, probe: NativeProbe
     assert sample.run_time is not None
     assert sample.longest_run is not None
     assert 0.02 <= sample.longest_run <= sample.run_time < 0.03 + 0.5
+
+
+def test_member_of_a_pool_is_told_to_join_after_its_birth(thread: RuntimeThread, probe: NativeProbe) -> None:
+    pool = Pool(1)
+    member = thread.call(pool.spawn, sleep, 0)
+    events = drain_until(probe, lambda seen: {"succeeded", "ungrouped"} <= set(kinds_of(seen, member.watch_id)))
+    told = kinds_of(events, member.watch_id)
+    assert told.index("spawned") < told.index("grouped") < told.index("ungrouped")
