@@ -5,15 +5,18 @@ a frame stack is mapped and unmapped for each one; a switch into one that exists
 0.3 us. So a `Greenlet` is not a raw greenlet here. It is a plain object that borrows
 a carrier when it first runs and gives it back when it ends:
 
-    hub.free (a bounded stack)  --borrow-->  carrier runs a job  --give back-->  hub.free
+    hub.free (a stack)  --borrow-->  carrier runs a job  --give back-->  hub.free
 
 When a job ends and the next one in the ready queue is a Greenlet that has not begun,
 the same carrier goes on with it, within the hub's batch: no switch at all.
 
 A job is a Greenlet, or one of the link callbacks that wait in `hub.link_calls`. Every
 job starts in an empty contextvars context, as a fresh raw greenlet would. A carrier
-whose job ended with GreenletExit ends, too: the exception may have come from the
-garbage collector, and then there is no hub to go back to.
+survives the kill of its job: the garbage collector never throws into one, since each
+refers to itself from its own stack.
+
+Ending a carrier costs as much as making one. So what a burst leaves behind is not
+ended within the burst, but by `trim`, when the hub is idle or a little at a time.
 
 A carrier outlives its jobs, so whoever means a job and acts later (a Timeout, a kill)
 keeps `job_of(carrier)` and compares it then: it must not hit the next job.
@@ -23,7 +26,7 @@ import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from greenlet import GreenletExit, greenlet
+from greenlet import greenlet
 
 from greenscope.runtime.accounting import close_account, open_account
 
@@ -33,8 +36,12 @@ if TYPE_CHECKING:
 #: states of a Greenlet that its carrier has to know (the others: greenlet.py)
 PENDING, RUNNING = 1, 2
 
-#: carriers kept for reuse by one hub; more of them end with their job (about 10 kB each)
+#: free carriers that one hub keeps for good, about 8 kB each
 FREE_LIMIT = 512
+#: seconds between two trims of a busy hub
+TRIM_PAUSE = 0.1
+#: carriers that a busy hub ends at a time (about 1 ms), and an idle one, which then looks whether it still is
+TRIM_BUSY, TRIM_IDLE = 128, 32
 
 
 class Carrier(greenlet):
@@ -68,15 +75,15 @@ class Carrier(greenlet):
         hub.carriers.add(weakref.ref(self, hub.carriers.discard))
 
     def run(self) -> None:
-        """Serve jobs until the free list is full or a job ends with GreenletExit."""
+        """Serve jobs until something is thrown into it while it is free."""
         hub = self.hub
         free = hub.free
         ready = hub.ready
         switch = hub.switch
         while True:
             task = self.task
-            if task is None and not self.run_links(hub):
-                return
+            if task is None:
+                self.run_links(hub)
             while task is not None:
                 task._carrier = self
                 task._state = RUNNING
@@ -90,9 +97,6 @@ class Carrier(greenlet):
                     if hub.accounted:
                         close_account(self, task, hub)
                     task._on_error(error)
-                    if isinstance(error, GreenletExit):
-                        self.task = None
-                        return
                 else:
                     if hub.accounted:
                         if self.switches:
@@ -110,13 +114,16 @@ class Carrier(greenlet):
                     self.gr_context = None
                 else:
                     self.task = task = None
-            if len(free) >= FREE_LIMIT:
-                return
             free.append(self)
-            switch()
+            try:
+                switch()
+            except BaseException:
+                if self in free:
+                    free.remove(self)
+                raise
 
-    def run_links(self, hub: "Hub") -> bool:
-        """Run the link callbacks that wait; False when this carrier was told to end."""
+    def run_links(self, hub: "Hub") -> None:
+        """Run the link callbacks that wait."""
         sources = hub.link_calls
         while sources:
             source = sources[0]
@@ -131,11 +138,15 @@ class Carrier(greenlet):
                 callback(source)
             except BaseException as error:
                 hub.handle_error((callback, source), type(error), error, strip(error))
-                if isinstance(error, GreenletExit):
-                    return False
             finally:
                 self.link_call = None
-        return True
+
+
+def trim(hub: "Hub", count: int) -> None:
+    """End up to `count` of the free carriers beyond those that the hub keeps; called by the hub."""
+    free = hub.free
+    for _ in range(min(count, len(free) - FREE_LIMIT)):
+        free.pop().throw()
 
 
 def job_of(raw: Any) -> Any:

@@ -38,7 +38,7 @@ from typing import Any
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenscope.runtime.accounting import open_accounts
-from greenscope.runtime.carriers import Carrier, borrow
+from greenscope.runtime.carriers import FREE_LIMIT, TRIM_BUSY, TRIM_IDLE, TRIM_PAUSE, Carrier, borrow, trim
 from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import HubDestroyed, LoopExit
 from greenscope.runtime.idents import Idents
@@ -202,6 +202,7 @@ class Hub(greenlet):
         self.turns = 0
         self.switches = 0
         self.turn_at = monotonic()
+        self._trim_at = 0.0
         self._joiner: Any = None
         self._threadpool: Any = None
         self._shuffle: Callable[[deque[Any]], None] | None = None
@@ -234,6 +235,10 @@ class Hub(greenlet):
         if ready or self.finished or self.link_calls:
             if not poller.idle:
                 self._poll(0)
+        elif len(self.free) > FREE_LIMIT:
+            trim(self, TRIM_IDLE)
+            self._poll(0)
+            return True
         else:
             self.sleeping = True
             if not (ready or self.finished):  # asked again now that whoever appends knows that we sleep
@@ -243,8 +248,11 @@ class Hub(greenlet):
                     return False
                 self._sleep(deadline)
             self.sleeping = False
-        self.turn_at = monotonic()
+        self.turn_at = now = monotonic()
         self.turns += 1
+        if len(self.free) > FREE_LIMIT and now > self._trim_at:
+            self._trim_at = now + TRIM_PAUSE
+            trim(self, TRIM_BUSY)
         if ready:
             if self._shuffle is not None:
                 self._shuffle(ready)
@@ -276,7 +284,7 @@ class Hub(greenlet):
                         raise
             if not ready or self.finished or self.link_calls or self.timers.heap or self.poller.refs:
                 return
-            if self.accounted or self._shuffle is not None:
+            if self.accounted or self._shuffle is not None or len(self.free) > FREE_LIMIT:
                 return
             # a whole turn would find nothing else to do than the next batch
             self.turn_at = monotonic()

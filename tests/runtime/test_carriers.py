@@ -6,6 +6,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import greenlet
@@ -47,11 +48,29 @@ def test_carrier_is_used_again_and_current_is_the_task() -> None:
     assert raws[0] is raws[1] is raws[2]
 
 
-def test_free_list_is_bounded() -> None:
-    tasks = [spawn(sleep, 0) for _ in range(FREE_LIMIT * 2)]
-    joinall(tasks)
+def test_idle_hub_ends_what_a_burst_left() -> None:
+    joinall([spawn(sleep, 0) for _ in range(FREE_LIMIT * 2)])
+    assert len(get_hub().free) > FREE_LIMIT
+    assert wait()  # for the loop to have nothing left to do
+    assert len(get_hub().free) == FREE_LIMIT
+
+
+def test_busy_hub_ends_what_a_burst_left_little_by_little() -> None:
+    joinall([spawn(sleep, 0) for _ in range(FREE_LIMIT * 2)])
+    until = monotonic() + 5
+    while len(get_hub().free) > FREE_LIMIT:
+        sleep(0)  # never idle
+        assert monotonic() < until
+    assert len(get_hub().free) == FREE_LIMIT
+
+
+def test_error_thrown_by_hand_into_a_free_carrier_ends_that_one_alone() -> None:
+    raw = run(greenlet.getcurrent)
+    get_hub().run_callback(raw.throw)
     sleep(0)
-    assert len(get_hub().free) <= FREE_LIMIT
+    assert raw.dead
+    assert raw not in get_hub().free
+    assert run(lambda: "served") == "served"
 
 
 def test_current_greenlet_of_a_false_subclass_is_itself() -> None:
@@ -261,14 +280,15 @@ def test_forgotten_timeout_of_a_link_callback_spares_the_next_callback() -> None
     assert lived == [True]
 
 
-def test_carrier_ends_with_a_killed_task_and_others_go_on() -> None:
+def test_carrier_survives_the_kill_of_its_task() -> None:
     tasks = [spawn(sleep, 1000) for _ in range(5)]
     sleep(0)
     raws = [one._carrier for one in tasks]
     tasks[2].kill()
-    assert [raw.dead for raw in raws if raw is not None] == [False, False, True, False, False]
+    assert get_hub().free[-1] is raws[2]
     for one in tasks:
         one.kill()
+    assert not any(raw.dead for raw in raws if raw is not None)
 
 
 def test_task_that_swallows_its_kill_gives_its_carrier_back() -> None:

@@ -123,7 +123,7 @@ def test_callback_that_is_killed_stops_no_other() -> None:
     idle()
     kill(seen[0])
     idle()
-    assert seen[0].dead
+    assert seen[0] in get_hub().free
     assert seen[1:] == ["second"]
 
 
