@@ -31,7 +31,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from greenscope.app.feed import Feed
-from greenscope.app.snapshots import snapshot_parts
+from greenscope.app.snapshots import Snapshots
 from greenscope.app.sse import CONTENT_TYPE, comment, encoded_frame, frame, priming, resume_point
 from greenscope.app.transports import abort_of
 from greenscope.app.views import LiveView, ViewQuery
@@ -77,6 +77,7 @@ class EventStream:
         self.closing = False
         #: events that readers have missed because they were too slow
         self.missed = 0
+        self.snapshots = Snapshots(feed, self.limits.snapshot_rows)
         self._readers: set[Reader] = set()
         self._views: dict[ViewQuery, LiveView] = {}
         self._batches: dict[tuple[frozenset[str], int], tuple[int, Batch]] = {}
@@ -367,10 +368,9 @@ class Reader(Response):
         mode = self.wanted.snapshot
         if mode == "none":
             return
-        self.position = seq = self.stream.feed.seq
-        id = f"{self.stream.feed.epoch}-{seq}"
-        for value, is_last in snapshot_parts(self.stream.feed, mode, self.stream.limits.snapshot_rows):
-            await self._write(frame("snapshot", value, id if is_last else ""))
+        self.position = self.stream.feed.seq
+        for data in self.stream.snapshots.frames(mode):
+            await self._write(data)
             await asyncio.sleep(0)
 
     async def _write_patch(self) -> bool:
