@@ -1,0 +1,42 @@
+"""Measure the same work on several runtimes, each time in a fresh process, in turns.
+
+A machine that is busy for a while then hurts all of them alike, and no run inherits the heap, the caches or the free
+lists of another. `compare()` returns the median per runtime.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: seconds for one run of one work
+RUN_SECONDS = 120
+
+
+def measure(script: Path, *arguments: str) -> float:
+    """Run `script` in a process of its own; returns the number that it prints. Raises RuntimeError when it fails."""
+    found = [str(ROOT / ".dev"), *(path for path in sys.path if path)]
+    done = subprocess.run(
+        [sys.executable, str(script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(found)},
+    )
+    if done.returncode:
+        raise RuntimeError(f"{script.name} {' '.join(arguments)} failed:\n{done.stderr}")
+    return float(done.stdout)
+
+
+def compare(script: Path, work: str, packages: Sequence[str], rounds: int) -> dict[str, float]:
+    """Measure `work` on each package in turns, `rounds` times; returns the medians."""
+    found: dict[str, list[float]] = {package: [] for package in packages}
+    for _ in range(rounds):
+        for package in packages:
+            found[package].append(measure(script, package, work))
+    return {package: median(values) for package, values in found.items()}

@@ -1,0 +1,42 @@
+"""The benchmarks themselves work: each does its work once, small."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import bench_runtime  # noqa: E402
+import peers  # noqa: E402
+import runtime_work  # noqa: E402
+
+from greenscope import runtime  # noqa: E402
+
+
+@pytest.mark.parametrize("work", runtime_work.WORKS)
+def test_work_is_done_once_small(work: str) -> None:
+    assert runtime_work.WORKS[work](runtime, 200) > -1e6  # memory may shrink; what counts is that it ends
+
+
+def test_rows_and_works_are_the_same() -> None:
+    assert [row.work for row in bench_runtime.ROWS] == list(runtime_work.WORKS)
+
+
+def test_bound_that_is_not_kept_is_told() -> None:
+    row = bench_runtime.Row("work", "text", 0.5)
+    assert bench_runtime.fault(row, 1.0, 4.0) == ""
+    assert bench_runtime.fault(row, 3.0, 4.0) == "over 0.50x"
+    assert bench_runtime.fault(bench_runtime.Row("work", "text", None, "B", 1024), 2000, 1) == "over 1024 B"
+
+
+def test_failing_work_tells_why() -> None:
+    with pytest.raises(RuntimeError, match="nothing_like_it"):
+        peers.measure(bench_runtime.SCRIPT, "greenscope.runtime", "nothing_like_it")
+
+
+def test_unknown_work_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        bench_runtime.main(["nothing_like_it"])
+    assert "there are: spawn_all" in capsys.readouterr().err
