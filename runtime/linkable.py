@@ -16,6 +16,7 @@ at the condition afterwards; whoever changes it does so first and looks at the l
 afterwards. So one of the two always sees the other.
 """
 
+from _thread import get_ident
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -91,7 +92,11 @@ class Linkable:
         return hub
 
     def _schedule_links(self) -> None:
-        self._owning_hub().loop.run_callback_threadsafe(self._notify_links)
+        hub = self._owning_hub()
+        if hub.thread_ident == get_ident():
+            hub.loop.run_callback(self._notify_links)
+        else:
+            hub.loop.run_callback_threadsafe(self._notify_links)
 
     def _notify_links(self) -> None:
         """Call the links that were there when we began, each once."""

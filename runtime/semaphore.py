@@ -11,14 +11,14 @@ without raising the counter. So nobody starves, and there is no lock convoy eith
 A slot is never lost: whoever is called and then killed calls the next one.
 
 Threads: any thread may acquire and release. A greenlet that waits for what another
-thread holds keeps its hub alive. A thread without a hub waits natively, for a lock
-that stands in the line: Python's own import and logging locks must not make hubs.
+thread holds keeps its hub alive. A thread without a hub waits natively: Python's
+own import and logging locks must not make hubs.
 
 Deliberate difference from gevent:
 1. gevent starves whoever waits while one greenlet releases and acquires in turns.
 """
 
-from _thread import LockType, allocate_lock, get_ident
+from _thread import allocate_lock, get_ident
 from time import monotonic
 from typing import Any
 
@@ -27,9 +27,29 @@ from greenlet import getcurrent
 from greenscope.runtime.hub import Hub, get_hub_if_exists
 from greenscope.runtime.linkable import Linkable
 from greenscope.runtime.timeout import Timeout, limit
-from greenscope.runtime.waiting import current_hub, park, park_until, wake
+from greenscope.runtime.waiting import call_first, current_hub, park, park_until
 
 __all__ = ["BoundedSemaphore", "Semaphore"]
+
+
+class NativeThread:
+    """A thread without a hub, in a line: what `call_first` asks of a raw greenlet and of its hub."""
+
+    __slots__ = ("lock",)
+    waiting_on = thread_ident = None
+
+    def __init__(self) -> None:
+        self.lock = allocate_lock()
+        self.lock.acquire()
+
+    @property
+    def hub(self) -> "NativeThread":
+        """Return itself."""
+        return self
+
+    def run_callback(self, *args: object) -> None:
+        """Let the thread go on."""
+        self.lock.release()
 
 
 class Semaphore(Linkable):
@@ -160,28 +180,27 @@ class Semaphore(Linkable):
     def _acquire_natively(self, seconds: float | None) -> bool:
         """Wait in a thread that has no hub. Blocks the thread."""
         deadline = None if seconds is None else monotonic() + seconds
-        lock = allocate_lock()
-        lock.acquire()
+        thread = NativeThread()
         line = self._waiters
-        line[lock] = None
+        line[thread] = None
         in_time, taken = True, False
         try:
             while self.counter <= 0:
                 if not in_time:
                     return False
-                in_time = lock.acquire(True, -1 if deadline is None else max(0.0, deadline - monotonic()))
-                if self._robbed.pop(lock, False):
+                in_time = thread.lock.acquire(True, -1 if deadline is None else max(0.0, deadline - monotonic()))
+                if self._robbed.pop(thread, False):
                     taken = True
                     return True
                 if self.counter <= 0 and in_time:
-                    self._go_back(lock, None)
+                    self._go_back(thread, None)
             self.counter -= 1
             taken = True
             return True
         finally:
-            called = line.pop(lock, line) is line
+            called = line.pop(thread, line) is line
             if not taken:
-                self._give_up(lock, called)
+                self._give_up(thread, called)
 
     def _give_up(self, raw: Any, called: bool) -> None:
         """Go without a slot; if we were called, the next one in line is called instead."""
@@ -207,24 +226,23 @@ class Semaphore(Linkable):
         """Give a slot back, or add one; returns how many are free. Does not block. From any thread."""
         self.counter += 1
         if self._waiters and self.counter > 0:
-            self._call_next()
+            if self._robbed:
+                self._call_next()
+            else:
+                call_first(self._waiters)
         if self._links:
             self._schedule_links()
         return self.counter
 
     def _call_next(self) -> None:
-        """Call the first in line."""
-        try:
-            raw, shown = self._waiters.popitem(last=False)
-        except KeyError:  # another thread called it
-            return
-        if self._robbed and raw in self._robbed and self.counter > 0:
-            self.counter -= 1
-            self._robbed[raw] = True
-        if raw.__class__ is LockType:
-            raw.release()
-        else:
-            wake(raw, shown)
+        """Call the first in line; one who was robbed before is handed the slot."""
+        line = self._waiters
+        if self._robbed:
+            raw = next(iter(line), None)
+            if raw in self._robbed and self.counter > 0:
+                self.counter -= 1
+                self._robbed[raw] = True
+        call_first(line)
 
     def adjust(self, difference: int) -> None:
         """Add slots, or take some away, below 0 if need be; calls those in line that find one. Does not block."""

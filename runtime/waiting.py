@@ -20,6 +20,7 @@ on by the waitable.
 """
 
 from _thread import get_ident
+from collections import OrderedDict
 from typing import Any, NoReturn
 
 from greenlet import getcurrent
@@ -34,6 +35,7 @@ __all__ = [
     "READY",
     "Thrown",
     "Waiter",
+    "call_first",
     "current_hub",
     "idle",
     "interrupt",
@@ -140,6 +142,21 @@ def wake(raw: Any, waiting_on: Any) -> None:
     """
     hub = raw.hub
     if raw.waiting_on is waiting_on and hub.thread_ident == get_ident():
+        raw.waiting_on = READY
+        raw.ready_at = hub.now
+        hub.ready.append(raw)
+    else:
+        hub.run_callback(_wake_parked, raw, waiting_on)
+
+
+def call_first(line: OrderedDict[Any, Any]) -> None:
+    """Take the first greenlet out of a line (raw greenlet -> what it is shown to wait for), and wake() it."""
+    try:
+        raw, waiting_on = line.popitem(last=False)
+    except KeyError:  # another thread was faster
+        return
+    hub = raw.hub
+    if raw.waiting_on is waiting_on and hub.thread_ident == get_ident():  # as wake() does, without the call
         raw.waiting_on = READY
         raw.ready_at = hub.now
         hub.ready.append(raw)

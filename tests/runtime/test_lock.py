@@ -324,8 +324,8 @@ def test_semaphore_greenlet_waits_for_what_a_thread_holds() -> None:
     taken.wait(5)
     waiter = spawn(semaphore.acquire)
     ticks: list[int] = []
-    other = spawn(lambda: [(ticks.append(1), sleep(0)) for _ in range(3)])
-    other.join()
+    for _ in range(3):
+        spawn(ticks.append, 1).join()
     assert len(ticks) == 3
     assert not waiter.ready()
     go_on.set()
@@ -424,7 +424,7 @@ def test_rlock_of_a_killed_waiter_stays_free() -> None:
 
 
 def test_rlock_serves_a_condition() -> None:
-    condition = threading.Condition(RLock())
+    condition = threading.Condition(RLock())  # type: ignore[arg-type]
     items: list[int] = []
 
     def give() -> None:
