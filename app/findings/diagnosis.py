@@ -44,7 +44,7 @@ _ENDS: Final = frozenset({"succeeded", "failed", "killed"})
 class Finding:
     """A case with a history: open while a check finds it, resolved afterwards."""
 
-    __slots__ = ("case", "check", "first", "id", "resolved", "told_count", "told_severity", "worst")
+    __slots__ = ("case", "check", "first", "id", "place", "resolved", "told_count", "told_severity", "worst")
 
     def __init__(self, id: str, check: Check, case: Case) -> None:
         self.id = id
@@ -52,13 +52,16 @@ class Finding:
         self.case = case
         self.first = case.first
         self.worst: Severity = case.severity
+        #: among those of its check
+        self.place = 0
         self.resolved: float | None = None
         self.told_severity: Severity | None = None
         self.told_count = 0
 
-    def update(self, case: Case) -> None:
+    def update(self, case: Case, place: int) -> None:
         """Take over what the latest look found."""
         self.case = case
+        self.place = place
         self.first = min(self.first, case.first)
         self.resolved = None
         if RANK[case.severity] > RANK[self.worst]:
@@ -164,7 +167,7 @@ class Diagnosis:
                 finding = self._findings[id] = Finding(id, check, case)
             elif finding.resolved is not None and now - finding.resolved > FLAPPING:
                 finding.told_severity, finding.worst = None, case.severity
-            finding.update(case)
+            finding.update(case, len(seen))
             if finding.is_news:
                 self._tell(finding)
         for finding in self._findings.values():
@@ -211,10 +214,11 @@ class Diagnosis:
     # -- questions
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return all findings: open before resolved, the worst first, then the latest."""
+        """Return all findings: the open ones first, worst first, in the order of the checks; then what is over."""
+        order = {check: place for place, check in enumerate(self._checks)}
         ordered = sorted(
             self._findings.values(),
-            key=lambda f: (f.resolved is not None, -RANK[f.case.severity], -f.case.last, f.id),
+            key=lambda f: (f.resolved or 0.0, -RANK[f.case.severity], order.get(f.check, len(order)), f.place),
         )
         return [finding.row(self._feed.clock) for finding in ordered]
 

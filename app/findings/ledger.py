@@ -67,6 +67,13 @@ class LedgerEntry:
         line = lines.most_common(1)[0][0] if lines else block.culprit.line
         return Site(block.culprit.file, line, block.culprit.function)
 
+    def fits(self, block: Block) -> bool:
+        """Tell whether a block that was entered here while it lasted belongs here still."""
+        site = block.culprit
+        if site is None:
+            return self.key == (block.thread, block.holders > 1)
+        return self.key[:2] == (site.file, site.function) and self.key[-1] == (block.holders > 1)
+
     def lately(self, since: float) -> tuple[int, float]:
         """Return number and sum (seconds) of the blocks that ended after `since`."""
         lasted = [lasted for ended, lasted in self.recent if ended >= since]
@@ -95,11 +102,11 @@ class Ledger:
 
     def book(self, block: Block, shown: LedgerEntry | None = None) -> LedgerEntry:
         """Add a block that has ended; `shown` is where it stood while it lasted."""
+        entry = shown if shown is not None and shown.fits(block) else self._entry(block)
         if shown is not None:
             shown.open = None
-            if not shown.count:
-                self._entries.pop(shown.key, None)
-        entry = self._entry(block)
+            if shown is not entry and not shown.count:
+                self._entries.pop(shown.key, None)  # its culprit turned out to be another
         entry.count += 1
         entry.total += block.lasted
         entry.worst = max(entry.worst, block.lasted)

@@ -91,7 +91,6 @@ class SurveyRecord:
     number: int
     done: float = 0.0
     seen: int = 0
-    accounted: bool = False
     live_run: dict[Job, Spent] = field(default_factory=dict)
     ended_run: dict[Job, Spent] = field(default_factory=dict)
     parked: dict[Spot, Parked] = field(default_factory=dict)
@@ -198,7 +197,6 @@ def _add(survey: SurveyRecord, record: GreenletRecord, sample: GreenletSample) -
         if record.id < origins.eldest:
             origins.eldest, origins.born = record.id, record.created
     if sample.run_time:
-        survey.accounted = True
         _spent(survey.live_run, _job(record)).add(sample)
     if sample.kill_requested is not None:
         survey.kill_requested[sample.id] = sample.kill_requested

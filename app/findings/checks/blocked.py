@@ -32,7 +32,7 @@ class Blocked(Check):
 
     kind = "blocked"
     summary = "The hub was held for more than 0.1 s, so that no other greenlet could run"
-    every = 0.25
+    every = 0.0
 
     def check(self, scene: Scene) -> Iterable[Case]:
         """Return the call sites that block, or did within the last two minutes."""

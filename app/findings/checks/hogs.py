@@ -37,7 +37,7 @@ class Hogs(Check):
     def check(self, scene: Scene) -> Iterable[Case]:
         """Return the functions with the largest shares between the latest two surveys; none without accounting."""
         survey, previous = scene.survey, scene.previous
-        if survey is None or previous is None or not survey.accounted:
+        if survey is None or previous is None or "accounting" not in scene.feed.probe.capabilities:
             return []
         if survey.number != self._seen:
             self._seen = survey.number
