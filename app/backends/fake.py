@@ -127,9 +127,7 @@ class _PaperGroup:
         if self.size is None:
             return GroupSample(self.id, self.name, "group", active, members=tuple(self.members))
         free = max(0, self.size - active)
-        return GroupSample(
-            self.id, self.name, "pool", active, self.size, free, self.waiters, tuple(self.members)
-        )
+        return GroupSample(self.id, self.name, "pool", active, self.size, free, self.waiters, tuple(self.members))
 
 
 class FakeProbe:
@@ -297,9 +295,7 @@ class FakeProbe:
         """Say that the hub has been in one turn for `lag` seconds (0: it is free again)."""
         self.lag, self.blocked_in = lag, stack
         if lag:
-            self.emit(
-                Event("blocked", self.clock(), greenlet=greenlet, detail={"duration": lag, "stack": stack})
-            )
+            self.emit(Event("blocked", self.clock(), greenlet=greenlet, detail={"duration": lag, "stack": stack}))
 
     def lose(self, kind: EventKind, count: int = 1) -> None:
         """Count events as dropped, as a full buffer does."""
@@ -522,9 +518,7 @@ class FakeProbe:
             return ControlResult("gone", "the group is no longer there")
         return ControlResult("unknown", "there is no group with this id")
 
-    def _move(
-        self, id: int, state: State, now: float, place: Site | None, waiting_on: WaitRecord | None
-    ) -> None:
+    def _move(self, id: int, state: State, now: float, place: Site | None, waiting_on: WaitRecord | None) -> None:
         if state == "running":
             if self._running is not None and self._running != id:
                 self._move(self._running, "ready", now, None, None)
@@ -540,9 +534,7 @@ class FakeProbe:
         if place is not None:
             paper.place = place
 
-    def _end(
-        self, id: int, kind: Literal["succeeded", "failed", "killed"], exception: ExceptionRecord | None
-    ) -> None:
+    def _end(self, id: int, kind: Literal["succeeded", "failed", "killed"], exception: ExceptionRecord | None) -> None:
         now = self.clock()
         paper = self._alive[id]
         if self._running == id:

@@ -143,9 +143,7 @@ class Scenario:
                 probe.park(id, "queue.get", f"Queue(100) before {function}", place=place)
             previous = id
         assert previous is not None
-        probe.park(
-            previous, "join", "stage parse", target=previous - 1, place=_site("stages.py", 91, "store")
-        )
+        probe.park(previous, "join", "stage parse", target=previous - 1, place=_site("stages.py", 91, "store"))
         return previous
 
     def _add_worker(self, which: int, group: int | None = None) -> int:

@@ -1,6 +1,7 @@
 """The scripted probe keeps the protocol: events in order, samples that add up, controls that answer."""
 
 import pytest
+
 from greenscope.app.backends.fake import FakeProbe
 from greenscope.app.backends.scenario import HOSTILE_NAMES, Scenario
 from greenscope.app.model import Site

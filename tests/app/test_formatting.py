@@ -5,6 +5,9 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from greenscope.app.formatting import (
     Clock,
     duration,
@@ -28,8 +31,6 @@ from greenscope.app.model import (
     WaitRecord,
 )
 from greenscope.app.query import ROW_FIELDS
-from hypothesis import given
-from hypothesis import strategies as st
 
 CLOCK = Clock(lambda: 100.0, lambda: 1_700_000_000.0)
 RECORD = GreenletRecord(7, "fetch-7", "fetch", "/srv/app.py", 3, 90.0, 1, Site("/srv/main.py", 9, "main"))

@@ -1,10 +1,11 @@
 """Questions are read strictly: what fits is kept, what does not is named."""
 
 import pytest
-from greenscope.app.query import GreenletQuery, QueryError, Term, parse_query, parse_search
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
+
+from greenscope.app.query import GreenletQuery, QueryError, Term, parse_query, parse_search
 
 
 def test_query_defaults() -> None:
@@ -38,9 +39,7 @@ def test_query_reads_every_parameter() -> None:
         ({"q": "x" * 1001}, "q", "longer"),
     ],
 )
-def test_query_error_names_field_and_what_would_be_right(
-    parameters: dict[str, str], field: str, hint: str
-) -> None:
+def test_query_error_names_field_and_what_would_be_right(parameters: dict[str, str], field: str, hint: str) -> None:
     with pytest.raises(QueryError) as caught:
         parse_query(parameters)
     assert caught.value.field == field
