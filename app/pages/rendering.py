@@ -42,10 +42,16 @@ class Controls:
         """Tell whether the button for it should be there."""
         return self.on and capability in self._probe.capabilities
 
+    def missing(self, capability: Capability) -> str:
+        """Say in one sentence why the probe can't do or see it ("" when it can)."""
+        if capability in self._probe.capabilities:
+            return ""
+        return str(self._probe.missing(capability)) or f"Not available with {self._probe.backend}."
+
     def why(self, capability: Capability) -> str:
-        """Say in one sentence why it can't be done or seen ("" when it can)."""
+        """Say in one sentence why it can't be done or seen here, read-only included ("" when it can)."""
         if capability not in self._probe.capabilities:
-            return str(self._probe.missing(capability)) or f"Not available with {self._probe.backend}."
+            return self.missing(capability)
         if capability in ("kill", "resize", "spawn") and not self.on:
             return "Read-only: this dashboard was started without control."
         return ""

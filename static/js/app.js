@@ -2,7 +2,7 @@
 
 import * as control from "./control.js";
 import { all, base, fill, find, remember, setAttribute, setText, toast } from "./dom.js";
-import { count, duration } from "./format.js";
+import { duration } from "./format.js";
 import * as keys from "./keys.js";
 import { Stream } from "./stream.js";
 
@@ -36,7 +36,7 @@ function showLink(status) {
     live: "live",
     reconnecting: "reconnecting",
     stale: `stale since ${since}`,
-    paused: `paused ${duration(Math.round((Date.now() - status.since) / 1000))} · ${count(status.changes)} changes`,
+    paused: `paused ${duration(Math.round((Date.now() - status.since) / 1000))} · ${status.changes}`,
   };
   setText(badge, words[status.link]);
   setAttribute(badge, "title", status.link === "live" ? "This page follows the program" : status.link === "paused" ? "Only this view is paused; the program goes on" : `Shown is the state of ${since}`);

@@ -5,10 +5,11 @@
 // patches are folded into one, which is applied at the end of the pause.
 
 import { base } from "./dom.js";
+import { count } from "./format.js";
 
 /** @typedef {{kinds?: string, view?: string, after?: string} & Record<string, string | undefined>} Wanted */
 /** @typedef {"connecting" | "live" | "reconnecting" | "stale" | "paused"} Link */
-/** @typedef {{link: Link, since: number, changes: number}} Status */
+/** @typedef {{link: Link, since: number, changes: string}} Status */
 
 const STALE_MS = 35_000, LOST_MS = 12_000, MOST_BACKOFF_MS = 30_000;
 export const EVENT_KINDS = ["spawned", "started", "succeeded", "failed", "killed", "kill_requested", "grouped", "ungrouped",
@@ -99,7 +100,7 @@ export class Stream {
     this.hear(event);
     const patch = JSON.parse(event.data);
     if (!this.paused) return this.hooks.onPatch(patch);
-    this.changes += patch.rows ? Object.keys(patch.rows).length : 1;
+    if (this.wanted.view !== "events") this.changes += patch.rows ? Object.keys(patch.rows).length : 1;
     this.held = this.held ? merge(this.held, patch) : patch;
     this.say("live");
   }
@@ -146,7 +147,7 @@ export class Stream {
   say(link) {
     this.link = link;
     const paused = this.paused && link === "live";
-    this.hooks.onStatus({ link: paused ? "paused" : link, since: paused ? this.pausedAt : this.lastGood, changes: this.changes });
+    this.hooks.onStatus({ link: paused ? "paused" : link, since: paused ? this.pausedAt : this.lastGood, changes: `${count(this.changes)} ${this.wanted.view === "greenlets" ? "changes" : this.hooks.onEvent && this.wanted.view === "events" ? "events" : "updates"}` });
   }
 
   pause() {

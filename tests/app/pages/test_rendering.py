@@ -83,7 +83,7 @@ def test_hostile_text_is_escaped_everywhere(make_board: Callable[..., Any]) -> N
 def test_controls_are_offered_only_when_control_is_on(make_board: Callable[..., Any]) -> None:
     for control in (True, False):
         board = make_board(control=control)
-        for path in ("/", "/greenlets", "/greenlets/2", "/groups/1"):
+        for path in ("/", "/greenlets?open=2", "/greenlets/2", "/groups/1"):
             assert ("data-kill" in page_of(board, path)) is control, path
         assert ("Read-only" in page_of(board, "/spawn")) is not control
 
