@@ -15,7 +15,8 @@ from pathlib import Path
 
 #: a reader that stalls absorbs this much in the kernel instead of 3.9 MB
 SEND_BUFFER = 64 * 1024
-BACKLOG = 512
+#: asyncio also tries to accept this often in a row, and, when descriptors have run out, fails as often
+BACKLOG = 128
 #: sun_path of unix(7) without its final NUL; the BSDs have 103
 MAX_PATH = 107 if sys.platform == "linux" else 103
 

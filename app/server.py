@@ -11,6 +11,7 @@ A caller may stop it from any thread: `stop` sets a flag and wakes the loop, whi
 
 import _thread
 import asyncio
+import errno
 import functools
 import os
 import signal
@@ -31,7 +32,7 @@ from uvicorn import Config, Server
 from greenscope.app.connections import DeadlineProtocol, Deadlines, Limits
 from greenscope.app.dashboard import Dashboard, DashboardApp
 from greenscope.app.hosts import is_loopback
-from greenscope.app.listening import PortInUse, bind_tcp, bind_unix
+from greenscope.app.listening import BACKLOG, PortInUse, bind_tcp, bind_unix
 
 __all__ = ["DashboardServer", "InsecureBind", "Limits", "PortInUse"]
 
@@ -40,6 +41,9 @@ GRACE_HEALTHY = 1.0
 GRACE_STALLED = 2.0
 #: tenths of a second between two looks at the flag
 HALF_SECOND = 5
+#: turns of the loop that asyncio takes from accepting a connection to telling its protocol, and some to spare
+ACCEPTING = 5
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 WILDCARDS = ("", "0.0.0.0", "::", "[::]")
 
 
@@ -71,6 +75,8 @@ class DashboardServer(Server):
         self.uds = None if uds is None else Path(uds).absolute()
         self.deadlines = Deadlines(limits)
         self.finished = False
+        #: how often a connection could not be accepted for want of descriptors or memory
+        self.exhausted = 0
         #: the signal that ended `run`, and what a thread's loop died of
         self.signal: int | None = None
         self.error: BaseException | None = None
@@ -86,6 +92,7 @@ class DashboardServer(Server):
             loop="asyncio",
             http=functools.partial(DeadlineProtocol, self.deadlines),  # type: ignore[arg-type]
             ws="none",
+            backlog=BACKLOG,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -241,11 +248,24 @@ class DashboardServer(Server):
     def _on_loop_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Count what asyncio would log: no descriptors left, a callback that failed."""
         error = context.get("exception")
+        if self.should_exit:
+            return  # what fails because we are closing is no news
+        if isinstance(error, OSError) and error.errno in EXHAUSTED:
+            # asyncio tells this once per place in the backlog, every second: tell people once
+            self.exhausted += 1
+            if self.exhausted > 1:
+                return
         if isinstance(error, Exception):
             self.dashboard.on_fault(error)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listener, say bye, give clients a moment, then cut them."""
+        if self._socket is not None:
+            # Accept no more, and let asyncio finish what it has accepted, before the server is closed: one that is
+            # in between then would be dropped without being closed (CPython issue 109564).
+            asyncio.get_running_loop().remove_reader(self._socket)
+        for _ in range(ACCEPTING):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         self._release()

@@ -330,6 +330,7 @@ def test_reader_that_stalls_is_cut(serve: Callable[..., DashboardServer]) -> Non
     with connect(server) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sendall(head("GET", "/api/greenlets?limit=1000") * 8)
+        assert client.recv(10)
         deadline = time.monotonic() + 5
         while server.server_state.connections and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -422,6 +423,20 @@ def test_start_and_stop_a_hundred_times_leaves_nothing(serve: Callable[..., Dash
     while count_resources()[1] > before[1] and time.monotonic() < deadline:
         time.sleep(0.01)
     assert count_resources() == before
+
+
+def test_stop_while_a_connection_is_being_accepted_closes_it(serve: Callable[..., DashboardServer]) -> None:
+    for _ in range(30):
+        server = serve()
+        clients = [connect(server) for _ in range(3)]
+        assert server.stop()
+        for client in clients:
+            try:
+                assert client.recv(1) == b""
+            except ConnectionResetError:
+                pass  # it was never accepted
+            client.close()
+    gc.collect()  # an unclosed transport is a warning, and so a failure
 
 
 def test_stop_before_start_frees_the_port(serve: Callable[..., DashboardServer]) -> None:

@@ -161,12 +161,12 @@ def test_running_out_of_descriptors_is_survived() -> None:
                 pass
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        print("serves", server.error, flush=True)
+        print("serves", server.error, server.dashboard.fault_count, server.exhausted > 1, flush=True)
         assert server.stop()
         """
     )
     assert code == 0, errors
-    assert output.split("\n")[1] == "serves None"
+    assert output.split("\n")[1] == "serves None 1 True"
 
 
 def test_audit_on_a_full_disk_refuses_the_kill_and_serves_on() -> None:
