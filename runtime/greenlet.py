@@ -33,7 +33,7 @@ from greenscope.runtime.instruments import hooks
 from greenscope.runtime.links import FailureSpawnedLink, SpawnedLink, SuccessSpawnedLink
 from greenscope.runtime.timeout import Timeout, limit
 from greenscope.runtime.timers import Timer
-from greenscope.runtime.waiting import current_hub, interrupt, park_until, resume
+from greenscope.runtime.waiting import current_hub, interrupt, park, park_until, resume
 
 __all__ = ["Greenlet", "getcurrent"]
 
@@ -43,8 +43,8 @@ _raw_current = _greenlet.getcurrent
 _weakref = weakref.ref
 _hooks = hooks
 _GreenletT = TypeVar("_GreenletT", bound="Greenlet")
-#: links in order; a long line becomes a deque once it is served
-Line = list[Callable[[Any], Any]] | deque[Callable[[Any], Any]]
+#: links in order: callables, and the raw greenlets that join; a long line becomes a deque once it is served
+Line = list[Any] | deque[Any]
 #: a line this short is served fastest from a list
 SHORT_LINE = 16
 #: links that wait for a carrier instead of being called in the hub
@@ -80,6 +80,8 @@ class Greenlet:
     _links: Line | None = None
     _spawned_links: Line | None = None
     _timer: Timer | None = None
+    #: what its greenlet-local data hang on (see local)
+    _locals: Any = None
     _formatted: str | None = None
     #: set while somebody watches: when it began, and at its end where its time went
     _began = 0.0
@@ -200,6 +202,8 @@ class Greenlet:
         self.args = ()
         if self.kwargs:
             self.kwargs = Greenlet.kwargs
+        if self._locals is not None:
+            self._locals = None
 
     def _on_error(self, error: BaseException) -> None:
         if isinstance(error, GreenletExit):
@@ -250,6 +254,10 @@ class Greenlet:
             links = self._links = deque(links)
         while links:
             link = pop_first(links)
+            if link.__class__ is Carrier or isinstance(link, _greenlet.greenlet):  # it joins
+                if link.waiting_on is self:
+                    resume(link)
+                continue
             if link.__class__ in _SPAWNED:
                 if self._spawned_links is None:
                     self._spawned_links = [link]
@@ -417,7 +425,7 @@ class Greenlet:
         if self._state < VALUE:
             if not block:
                 raise Timeout()
-            seconds, given = limit(timeout)
+            seconds, given = (None, None) if timeout is None else limit(timeout)
             if not self._wait(seconds):
                 raise given.throws if given is not None else Timeout(seconds)
         if self._state == VALUE:
@@ -427,12 +435,29 @@ class Greenlet:
     def _wait(self, seconds: float | None) -> bool:
         """Park until it has ended; False when `seconds` passed before."""
         raw = _raw_current()
-        hub = current_hub(raw)
+        if current_hub(raw) is not self.hub:
+            return self._wait_from_elsewhere(raw, seconds)
+        links = self._links
+        if links is None:
+            self._links = [raw]
+        else:
+            links.append(raw)
+        try:
+            while self._state < VALUE:
+                if seconds is None:
+                    park(self)
+                elif not park_until(self, seconds) and self._state < VALUE:
+                    return False
+            return True
+        finally:
+            if self._links:
+                self.unlink(raw)  # we were interrupted or late; else the notification took it
+
+    def _wait_from_elsewhere(self, raw: Any, seconds: float | None) -> bool:
+        """Do the same in another thread, whose hub cannot see that it will be woken."""
         wake = Wake(raw)
+        raw.hub.hold()
         self.rawlink(wake)
-        foreign = hub is not self.hub
-        if foreign:
-            hub.hold()
         try:
             while self._state < VALUE:
                 if not park_until(self, seconds) and self._state < VALUE:
@@ -442,8 +467,7 @@ class Greenlet:
             if wake.raw is not None:
                 wake.raw = None
                 self.unlink(wake)
-            if foreign:
-                hub.release()
+            raw.hub.release()
 
     def _raise_exception(self) -> Any:
         exc_info = self._exc_info
@@ -538,7 +562,7 @@ def pop_first(line: Line) -> Any:
 
 
 class Wake:
-    """A raw link that resumes the greenlet that joins, in whatever thread it is; `raw` is None when it has gone on."""
+    """A raw link that resumes a greenlet of another thread that joins; `raw` is None when it has gone on."""
 
     __slots__ = ("raw",)
 
@@ -549,9 +573,8 @@ class Wake:
         raw = self.raw
         if raw is None:
             return
-        hub = raw.hub
-        if hub is not source.hub and hub.thread_ident != get_ident():
-            hub.run_callback(self, source)
+        if raw.hub.thread_ident != get_ident():
+            raw.hub.run_callback(self, source)
             return
         self.raw = None
         if raw.waiting_on is not None:
