@@ -48,6 +48,7 @@ class Carrier(greenlet):
     """A raw greenlet of one hub that runs one job after another."""
 
     __slots__ = (
+        "_locals",
         "hub",
         "link_call",
         "longest_run",
@@ -70,6 +71,8 @@ class Carrier(greenlet):
         self.task = None
         self.link_call: object = None
         self.tree_locals: dict[str, Any] | None = None
+        #: what the greenlet-local data of a link callback hang on (see local)
+        self._locals: object = None
         self.waiting_on: Any = None
         open_account(self, 0.0)
         hub.carriers.add(weakref.ref(self, hub.carriers.discard))
@@ -139,7 +142,7 @@ class Carrier(greenlet):
             except BaseException as error:
                 hub.handle_error((callback, source), type(error), error, strip(error))
             finally:
-                self.link_call = None
+                self.link_call = self._locals = None
 
 
 def trim(hub: "Hub", count: int) -> None:
