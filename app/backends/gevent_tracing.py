@@ -91,6 +91,8 @@ def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tra
                 _estimate_ready(lane, entry, now)
             lane.current = entry
             lane.last = now
+        except RecursionError:
+            pass  # the program is at the end of its stack: this one switch goes without an account
         except BaseException as error:
             if not is_ours(error):
                 raise

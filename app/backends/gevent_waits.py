@@ -16,6 +16,7 @@ import dis
 import gc
 import sys
 import weakref
+from collections import deque
 from collections.abc import Iterable
 from itertools import chain, compress, tee
 from time import monotonic
@@ -98,6 +99,10 @@ _KINDS: tuple[tuple[type, str], ...] = (
     (BoundedSemaphore, "semaphore"),
     (Semaphore, "semaphore"),
 )
+#: kinds that say little when a frame of gevent's is there to say what they are for
+_BARE = frozenset({"event", "semaphore", "lock"})
+#: how gevent's queues keep who waits at them
+_SIDES = {"Waiter": "queue.get", "ItemWaiter": "queue.put"}
 _QUEUES: tuple[type, ...] = (SimpleQueue, Queue, JoinableQueue, LifoQueue, PriorityQueue, Channel)
 
 
@@ -168,6 +173,8 @@ class WaitReader:
         found = self._waited().get(key)
         if found is None and entry.since < self._scanned:
             found = self._queued.get(key)
+        if found is not None and found.kind in _BARE and frame is not None and _kind_of_frame(frame) is not None:
+            found = None  # the semaphore of a Pool, the event of a Group: its frame says more
         if found is not None and entry.since < self._mapped:
             return WaitRecord(found.kind, found.name, since, owner=found.owner, target=found.target)
         kind, name = self._of_frames(frame)
@@ -311,10 +318,14 @@ def _name_of(thing: Any) -> str:
 
 
 def _add_queued(queue: Any, found: dict[int, Found]) -> None:
-    for side, word in (("getters", "queue.get"), ("putters", "queue.put")):
-        for waiting in list(getattr(queue, side, None) or ()):
-            greenlet = getattr(waiting, "greenlet", None)
-            if greenlet is not None:
+    items = getattr(queue, "queue", None)
+    for referent in gc.get_referents(queue):
+        if type(referent) is not deque or referent is items:
+            continue
+        for waiting in list(referent):
+            word = _SIDES.get(type(waiting).__name__)
+            greenlet = None if word is None else getattr(waiting, "greenlet", None)
+            if word is not None and greenlet is not None:
                 found[id(greenlet)] = Found(word, _name_of(queue))
 
 
