@@ -101,7 +101,10 @@ class Descriptor:
 
         Greenlets that wait for it get cancel_wait_ex; those that watch it from outside, as in select(), look again.
         """
+        fd, self.fd = self.fd, -1
         owner, self.owner = self.owner, None
+        if fd < 0:
+            return  # released before: the number may be somebody else's by now
         if owner is not None:
             poller = owner.poller
         else:
@@ -110,7 +113,7 @@ class Descriptor:
                 return
             poller = hub.poller
         if not poller.closed:
-            for watch in poller.forget(self.fd):
+            for watch in poller.forget(fd):
                 _cancel(watch, owner is not None and watch in (owner.reader, owner.writer))
 
 

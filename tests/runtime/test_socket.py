@@ -320,6 +320,22 @@ def test_socket_that_was_forgotten_open_does_not_disturb_the_next_one() -> None:
     assert get_hub().poller._interests == {}
 
 
+def test_socket_that_was_closed_long_ago_does_not_disturb_who_has_its_number_now() -> None:
+    old, other = socket.socketpair()
+    number = old.fileno()
+    old.close()
+    other.close()
+    one, two = socket.socketpair()
+    assert number in (one.fileno(), two.fileno())
+    with one, two:
+        readers = [spawn(one.recv, 1), spawn(two.recv, 1)]
+        sleep(0)
+        del old, other
+        one.sendall(b"a")
+        two.sendall(b"b")
+        assert [reader.get(timeout=5) for reader in readers] == [b"b", b"a"]
+
+
 def test_connect_refused_and_not_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()
