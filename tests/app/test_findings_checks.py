@@ -23,7 +23,7 @@ class Desk:
         self.probe = probe(clock=lambda: self.now)
         self.feed = Feed(self.probe, clock=lambda: self.now, wall=lambda: 1_700_000_000.0)
 
-    def run(self, seconds: float, each: Callable[[], None] = lambda: None, look: float = 0.25) -> None:
+    def run(self, seconds: float, each: Callable[[], object] = lambda: None, look: float = 0.25) -> None:
         """Let time pass; `each` is called once per tick."""
         for _ in range(round(seconds / 0.25)):
             for _ in range(round(0.25 / look)):
@@ -92,7 +92,7 @@ def test_block_is_critical_while_it_lasts_a_warning_afterwards_and_then_resolved
     assert "crunch (jobs.py:41) has held the hub of watched for 1.5" in row["summary"]
     assert row["culprit"]["line"] == 41
     assert row["culprit"]["greenlet"] == "1"
-    desk.probe.hubs = list  # type: ignore[assignment, method-assign]
+    desk.probe.hubs = list  # type: ignore[method-assign]
     desk.run(1.0, look=0.05)
     row = desk.row("blocked")
     assert row["severity"] == "warning"
@@ -260,7 +260,7 @@ def test_those_who_come_and_go_are_not_parked_for_long(desk: Desk) -> None:
 
 
 def test_parked_group_that_only_grows_becomes_a_warning(desk: Desk) -> None:
-    desk.run(120, lambda: desk.parked() and None)
+    desk.run(120, lambda: desk.parked())
     row = desk.row("parked")
     assert row["severity"] == "warning"
     assert "more than a minute ago" in row["summary"]
@@ -322,9 +322,9 @@ def test_full_pool_without_waiters_is_fine(desk: Desk) -> None:
 
 
 def test_leak_names_the_spawn_site_and_its_slope(desk: Desk) -> None:
-    desk.run(40, lambda: desk.parked("handle", "socket.recv") and None)
+    desk.run(40, lambda: desk.parked("handle", "socket.recv"))
     assert desk.row("leak")["severity"] == "info"
-    desk.run(40, lambda: desk.parked("handle", "socket.recv") and None)
+    desk.run(40, lambda: desk.parked("handle", "socket.recv"))
     row = desk.row("leak")
     assert row["severity"] == "warning"
     assert (row["culprit"]["file"], row["culprit"]["line"]) == (ABOVE.file, ABOVE.line)

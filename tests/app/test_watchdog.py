@@ -33,10 +33,10 @@ class Desk:
         self.probe.hubs = self._hubs  # type: ignore[method-assign]
 
     def _hubs(self) -> list[HubSample]:
-        lag, stack, running = 0.0, (), None
-        if self.turn is not None:
-            lag, stack, running = self.now - self.turn[0], self.turn[1], self.turn[2]
-        return [HubSample("watched", 1, lag, self.number, None, self.now, running, 0, stack)]
+        if self.turn is None:
+            return [HubSample("watched", 1, 0.0, self.number, None, self.now)]
+        began, stack, running = self.turn
+        return [HubSample("watched", 1, self.now - began, self.number, None, self.now, running, 0, stack)]
 
     def begin(self, *stack: Site, running: int | None = None) -> None:
         """Let a turn begin now that stands in `stack`."""
@@ -184,7 +184,7 @@ def test_next_turn_ends_the_one_before(desk: Desk) -> None:
 def test_hub_that_vanishes_ends_its_block(desk: Desk) -> None:
     desk.begin(SLOW, running=1)
     desk.wait(0.2)
-    desk.probe.hubs = list  # type: ignore[assignment, method-assign]
+    desk.probe.hubs = list  # type: ignore[method-assign]
     desk.wait(0.02)
     assert desk.told()[-1]["phase"] == "end"
 
@@ -296,7 +296,7 @@ def test_feed_starts_and_stops_the_watchdog() -> None:
         feed.close()
         await asyncio.wait_for(running, 5)
         await asyncio.sleep(0)
-        return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+        return asyncio.all_tasks() - {asyncio.current_task()}
 
     assert asyncio.run(main()) == set()
     cost = feed.diagnosis.cost()
