@@ -207,6 +207,7 @@ class Feed:
             self._count_dropped(kind, count)
             self.population.count_unseen(kind, count)
             self._lost += count
+        self.population.count_unseen_members(drained.unseen)
         events = drained.events
         # in a burst readers are told between the chunks too, or the ring would forget what they had no
         # chance to read

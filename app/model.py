@@ -177,10 +177,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What one drain of the probe's buffer gave: events in order, and what had to be dropped since the last."""
+    """What one drain of the probe's buffer gave: events in order, and what had to be dropped since the last.
+
+    `dropped` counts by kind; `unseen` has, by group, how many of the dropped `spawned` and `succeeded` were its own.
+    """
 
     events: tuple[Event, ...]
     dropped: dict[str, int] = field(default_factory=dict)
+    unseen: dict[int, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,14 @@ class Population:
         elif kind in self.ended:
             self.ended[kind] += count
 
+    def count_unseen_members(self, unseen: dict[int, dict[str, int]]) -> None:
+        """Count, per group, members that came and went unseen."""
+        for id, counts in unseen.items():
+            band = self.bands.get(id)
+            if band is not None:
+                band.spawned += counts["spawned"]
+                band.counts["succeeded"] += counts["succeeded"]
+
     def _spawned(self, event: Event) -> Life | None:
         record = event.record
         if record is None or record.id in self.lives or self.finished.get(record.id) is not None:

@@ -27,15 +27,13 @@ from concurrent.futures import Future
 from time import monotonic
 from typing import Any
 
-from greenscope.app.backends.frames import function_of, safe_text, site_at, traceback_sites
 from greenscope.app.backends.native_control import NativeControl
-from greenscope.app.backends.native_hooks import hidden, make_hooks, measure_hooks
-from greenscope.app.backends.native_view import NativeView, thread_of
+from greenscope.app.backends.native_drain import NativeDrain
+from greenscope.app.backends.native_hooks import make_hooks, measure_hooks
+from greenscope.app.backends.native_view import NativeView
 from greenscope.app.model import (
     ControlResult,
     Drained,
-    Event,
-    ExceptionRecord,
     GreenletRecord,
     GreenletSample,
     GroupSample,
@@ -43,7 +41,6 @@ from greenscope.app.model import (
     Stack,
 )
 from greenscope.app.probe import Capability
-from greenscope.runtime.accounting import Account
 from greenscope.runtime.every import every
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import Hub, hubs
@@ -52,8 +49,6 @@ from greenscope.runtime.pool import groups
 
 #: events kept between two drains
 BUFFER_LIMIT = 200_000
-#: greenlets that are asked per drain whether they have begun
-BEGUN_PER_TICK = 20_000
 #: seconds between two measurements of what watching costs
 MEASURE_EVERY = 10.0
 
@@ -77,8 +72,6 @@ class NativeProbe:
         self.faults: list[str] = []
         #: everything that has not ended, by id
         self.alive: dict[int, Any] = {}
-        #: what was spawned and is not known to have begun
-        self._unbegun: dict[int, Any] = {}
         self.known: dict[int, GreenletRecord] = {}
         self.killing: dict[int, float] = {}
         self._groups: dict[int, weakref.ref[Any]] = {}
@@ -87,11 +80,11 @@ class NativeProbe:
         self.spawned = self.hooks.on_spawned
         self._group_ids = itertools.count(1)
         self._attached = False
-        self._raws: dict[int, Any] = {}
+        self.raws: dict[int, Any] = {}
         self._hook_cost = 0.0
         self._measured_at = 0.0
-        self._drained = 0
         self._attached_at = monotonic()
+        self.told = NativeDrain(self)
         self.view = NativeView(self)
         self.control = NativeControl(self)
 
@@ -222,25 +215,13 @@ class NativeProbe:
         """Make records of what the hooks noted since the last call. Does not block on the program."""
         self.control.expire()
         self._reap()
-        buffer = self.buffer
-        events: list[Event] = []
-        for _ in range(len(buffer)):
-            noted = buffer.popleft()
-            try:
-                self._tell(noted, events)
-            except Exception as error:
-                self.faults.append(f"{noted[0]}: {type(error).__name__}: {error}")
-                del self.faults[:-20]
-        self._tell_begun(events)
-        self._drained += len(events)
-        dropped, self.dropped = self.dropped, {}
-        return Drained(tuple(events), dropped)
+        return self.told.drain()
 
     def _reap(self) -> None:
         """Tell the end of raw greenlets, which have no links, and of groups that are gone."""
-        for id, greenlet in list(self._raws.items()):
+        for id, greenlet in list(self.raws.items()):
             if greenlet.dead:
-                del self._raws[id]
+                del self.raws[id]
                 if self.alive.pop(id, None) is not None:
                     kind = "killed" if id in self.killing else "succeeded"
                     self.buffer.append((kind, monotonic(), id, 0.0, None, None))
@@ -248,65 +229,6 @@ class NativeProbe:
             if ref() is None:
                 del self._groups[id]
                 self._append("group_closed", None, id)
-
-    def _tell(self, noted: tuple[Any, ...], events: list[Event]) -> None:
-        kind, t, id = noted[:3]
-        if kind == "spawned":
-            record = self._record(t, id, *noted[3:])
-            self.known[id] = record
-            self._unbegun[id] = noted[3]
-            events.append(Event(kind, t, greenlet=id, record=record))
-        elif kind in ("succeeded", "failed", "killed"):
-            began, account, exc_info = noted[3:]
-            self.known.pop(id, None)
-            self.killing.pop(id, None)
-            if self._unbegun.pop(id, None) is not None and began:
-                events.append(Event("started", began, greenlet=id))
-            exception = exception_record(exc_info)
-            events.append(Event(kind, t, greenlet=id, exception=exception, sample=ended(id, kind, account)))
-        else:
-            group = noted[3]
-            opened = next((one for one in self.groups() if one.id == group), None) if kind == "group_opened" else None
-            events.append(Event(kind, t, greenlet=id, group=group, group_record=opened))
-
-    def _tell_begun(self, events: list[Event]) -> None:
-        """Tell which of the living have begun, a bounded number per tick."""
-        unbegun = self._unbegun
-        for id in list(itertools.islice(unbegun, BEGUN_PER_TICK)):
-            greenlet = unbegun.pop(id)
-            if id not in self.alive:
-                continue  # its end tells
-            if getattr(greenlet, "_state", 2) == 2:
-                began = getattr(greenlet, "_began", 0.0) or self.known[id].created
-                events.append(Event("started", began, greenlet=id))
-            else:
-                unbegun[id] = greenlet  # to the end of the line
-
-    def _record(
-        self, t: float, id: int, greenlet: Any, function: Any, parent: int | None, code: Any, lasti: int
-    ) -> GreenletRecord:
-        name = getattr(greenlet, "_name", None)  # set after the spawn, as most programs do
-        if not isinstance(greenlet, Greenlet):
-            self._raws[id] = greenlet
-            function = getattr(greenlet, "run", None)
-        if function is None and greenlet.parent is None:
-            what, file, line = "<main>", "", 0
-            name = "main" if name is None else name
-        else:
-            what, file, line = function_of(function)
-        hub = getattr(greenlet, "hub", None)
-        return GreenletRecord(
-            id=id,
-            name=safe_text(name) if name is not None else f"{what.rpartition('.')[2]}-{id}",
-            function=what,
-            file=file,
-            line=line,
-            created=t,
-            parent=parent,
-            spawn_site=None if code is None else site_at(code, lasti),
-            thread="" if hub is None else thread_of(hub),
-            kind="greenlet" if isinstance(greenlet, Greenlet) else "raw",
-        )
 
     # -- what is so now, what is asked, what it costs
 
@@ -318,10 +240,10 @@ class NativeProbe:
         """Return what never changes about these, for whoever missed their `spawned`."""
         found = []
         for id in ids:
-            record = self.known.get(id)
+            record = self.told.known.get(id)
             greenlet = self.alive.get(id)
             if record is None and greenlet is not None:
-                record = self._record(monotonic(), id, greenlet, getattr(greenlet, "_run", None), None, None, 0)
+                record = self.told.record(monotonic(), id, greenlet, getattr(greenlet, "_run", None), None, None, 0)
             if record is not None:
                 found.append(record)
         return found
@@ -380,25 +302,9 @@ class NativeProbe:
         if now - self._measured_at > MEASURE_EVERY:
             self._measured_at = now
             self._hook_cost = measure_hooks()
-        share = self._hook_cost / 2 * self._drained / max(1e-9, now - self._attached_at)
+        share = self._hook_cost / 2 * self.told.count / max(1e-9, now - self._attached_at)
         return {"hook_ns": self._hook_cost / 2 * 1e9, "share": min(1.0, share)}
 
 
 def _no_ref() -> None:
     return None
-
-
-def ended(id: int, kind: Any, account: Account | None) -> GreenletSample:
-    """Return the account of a whole life (None where nothing was accounted)."""
-    if account is None:
-        return GreenletSample(id=id, state=kind)
-    run, ready, switches, longest = account if isinstance(account, tuple) else (account, 0.0, 1, account)
-    return GreenletSample(id=id, state=kind, run_time=run, ready_time=ready, switches=switches, longest_run=longest)
-
-
-def exception_record(exc_info: tuple[Any, Any, Any] | None) -> ExceptionRecord | None:
-    """Return how it failed; never raises, whatever the exception's str() does."""
-    if exc_info is None:
-        return None
-    type_, value, tb = exc_info
-    return ExceptionRecord(type_.__qualname__, safe_text(value), traceback_sites(tb, hidden))
