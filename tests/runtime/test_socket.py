@@ -6,7 +6,10 @@ import errno
 import http.client
 import io
 import os
+import resource
 import socket as std
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -517,8 +520,19 @@ def test_http_client_of_the_standard_library_over_our_socket() -> None:
         serving.get(timeout=5)
 
 
-def test_hundreds_of_connections_are_accepted_and_answered() -> None:
-    count = 400  # two descriptors each; the usual limit is 1,024
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Room for two descriptors for each of 1,000 connections; the usual limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_a_thousand_connections_are_accepted_and_answered() -> None:
+    count = 1000
 
     def accept(server: socket.socket) -> None:
         for _ in range(count):
@@ -600,6 +614,60 @@ def test_what_a_parked_greenlet_waits_for_is_shown(pair: Pair) -> None:
     assert str(pair[0].fileno()) in repr(carrier.waiting_on)
     reading.kill()
     assert getcurrent() is not reading
+
+
+FORK = """
+import os, warnings
+warnings.simplefilter("ignore")
+from greenscope.runtime import socket, sleep, spawn
+one, two = socket.socketpair()
+reading = spawn(one.recv, 10)
+sleep(0)
+pid = os.fork()
+if pid == 0:
+    again = spawn(one.recv, 10)
+    sleep(0)
+    two.sendall(b"child")
+    os._exit(len(again.get(timeout=5)))
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+two.sendall(b"parent")
+print(reading.get(timeout=5))
+"""
+
+
+def test_forked_child_uses_a_socket_on_a_hub_of_its_own() -> None:
+    ended = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=20)
+    assert (ended.stdout, ended.stderr) == ("b'parent'\n", "")
+
+
+EXIT = """
+import threading, time
+from greenscope.runtime import get_hub, select, sleep, socket, spawn, spawn_later, subprocess
+from greenscope.runtime.thread import RuntimeThread
+server = socket.create_server(("127.0.0.1", 0))
+def serve():
+    while True:
+        echo, _ = server.accept()
+        spawn(echo.recv, 100)
+spawn(serve)
+clients = [socket.create_connection(server.getsockname()) for _ in range(3)]
+for client in clients:
+    spawn(client.recv, 100)
+spawn(select.select, [server], [], [])
+spawn(get_hub().threadpool.apply, time.sleep, (30,))
+spawn(subprocess.run, ["sleep", "0.5"])
+spawn_later(30, print)
+thread = RuntimeThread().start()
+thread.submit(socket.create_connection(server.getsockname()).recv, 100)
+thread.submit(lambda: get_hub().threadpool.apply(time.sleep, (30,)))
+sleep(0.1)
+print("done")
+"""
+
+
+def test_interpreter_exit_with_everything_running_is_quiet() -> None:
+    ended = subprocess.run([sys.executable, "-c", EXIT], capture_output=True, text=True, timeout=20)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
 
 
 def test_names_of_the_standard_library_are_there() -> None:
