@@ -48,6 +48,7 @@ class World:
     def __init__(self, moment: int, error: Any) -> None:
         self.tasks: list[Greenlet] = []
         self.checks: list[Callable[[], None]] = []
+        self.stuck: list[Callable[[], bool]] = []
         self.fired = False
         self._left = moment
         self._error = error
@@ -62,6 +63,10 @@ class World:
     def check(self, function: Callable[[], None]) -> None:
         """Have something asserted when all have ended."""
         self.checks.append(function)
+
+    def never(self, function: Callable[[], bool]) -> None:
+        """Have it denied, once nothing happens any more, that somebody waits for what is there to be had."""
+        self.stuck.append(function)
 
     def begin_turn(self, ready: deque[Any]) -> None:
         """Count moments; called by the hub where a scheduler would shuffle."""
@@ -105,6 +110,7 @@ def run_once(scenario: Callable[[World], None], moment: int, error: Any) -> bool
     with moments(world):
         scenario(world)
         joinall(world.tasks, timeout=1000)  # whoever waits for the victim in vain is let go afterwards
+        assert not any(function() for function in world.stuck), "somebody waits for what is there"
     killall(world.tasks)
     for _ in range(3):
         sleep(0)
@@ -186,6 +192,7 @@ def events(world: World) -> None:
         world.spawn(late.wait, seconds or 1)
     world.spawn(lambda: wait([event, late], timeout=3))
     world.spawn(lambda: (sleep(1), event.set()))
+    world.never(lambda: event.is_set() and event.linkcount() > 0)
     world.check(lambda: equal(0, event.linkcount(), late.linkcount()))
 
 
@@ -214,9 +221,47 @@ def semaphores(world: World) -> None:
     for seconds in (None, 1, 2, None, 0.5):
         world.spawn(use, seconds)
     world.spawn(lambda: (bounded.wait(1), wait([plain], timeout=1)))
+    world.never(lambda: bounded.counter > 0 and bounded.linkcount() > 0)
+    world.never(lambda: plain.counter > 0 and plain.linkcount() > 0)
     world.check(lambda: equal(2, bounded.counter))
     world.check(lambda: equal(1, plain.counter))
     world.check(lambda: equal(0, bounded.linkcount(), plain.linkcount()))
+
+
+def crowded_semaphores(world: World) -> None:
+    semaphore = Semaphore(1)
+
+    def use() -> None:
+        for _ in range(2):
+            with semaphore:
+                sleep(0)
+
+    for _ in range(4):
+        world.spawn(use)
+    world.never(lambda: semaphore.counter > 0 and semaphore.linkcount() > 0)
+    world.check(lambda: equal(1, semaphore.counter))
+    world.check(lambda: equal(0, semaphore.linkcount()))
+
+
+def crowded_queues(world: World) -> None:
+    """Several in each line, and bursts: who is called and interrupted has to call the next."""
+    queue = Queue(2)
+
+    def producer() -> None:
+        for number in range(3):
+            queue.put(number)
+
+    def consumer() -> None:
+        for _ in range(3):
+            queue.get()
+            sleep(0)
+
+    for _ in range(3):
+        world.spawn(consumer)
+    world.spawn(sleep, 1)
+    for _ in range(3):
+        world.spawn(producer)
+    world.never(lambda: bool((queue.getters and not queue.empty()) or (queue.putters and not queue.full())))
 
 
 def rlocks(world: World) -> None:
@@ -273,7 +318,14 @@ def queue_scenario(make: Callable[[], Any]) -> Callable[[World], None]:
             none_missing(got, tried)  # none is there twice, or comes from nowhere
             equal(0, len(queue.getters), len(queue.putters) if hasattr(queue, "putters") else 0)
 
+        def idle_though_possible() -> bool:
+            putters = getattr(queue, "putters", ())
+            if isinstance(queue, Channel):
+                return bool(putters and queue.getters)
+            return bool((queue.getters and not queue.empty()) or (putters and not queue.full()))
+
         world.check(conserved)
+        world.never(idle_though_possible)
 
     scenario.__name__ = f"queue_{type(make()).__name__}_{getattr(make(), 'maxsize', None)}"
     return scenario
@@ -307,6 +359,7 @@ def pools(world: World) -> None:
     world.spawn(fill)
     world.spawn(lambda: pool.wait_available(timeout=1))
     world.spawn(lambda: pool.apply(sleep, (1,)))
+    world.never(lambda: pool.free_count() > 0 and pool._semaphore.linkcount() > 0)
     world.check(lambda: (pool.kill(), equal(2, pool.free_count(), pool.size), equal(0, len(pool)))[0])
 
 
@@ -340,6 +393,8 @@ SCENARIOS = [
     events,
     results,
     semaphores,
+    crowded_semaphores,
+    crowded_queues,
     rlocks,
     queue_scenario(lambda: Queue(1)),
     queue_scenario(lambda: Queue(3)),
