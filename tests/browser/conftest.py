@@ -121,9 +121,9 @@ def find_chromium() -> str | None:
     return named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Start Chromium once."""
+    """Start Chromium, once per file: meanwhile Playwright's event loop runs in this thread, and no other can."""
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
