@@ -1,0 +1,89 @@
+"""What lives in a hub, and what would not die there: found and described when somebody stops it.
+
+No list of greenlets is kept for this rare question. The hub knows its carriers, and the
+collector knows what else has the hub as its parent.
+"""
+
+import gc
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+from greenscope.runtime.carriers import Carrier
+from greenscope.runtime.greenlet import Greenlet
+from greenscope.runtime.hub import Hub
+
+__all__ = ["SurvivorRecord", "living_greenlets", "running_survivor", "survivor"]
+
+_RUNTIME_FILES = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+@dataclass(frozen=True, slots=True)
+class SurvivorRecord:
+    """What stop() could not end: `kind` is "greenlet", "main" or "thread", `place` is file:line in function."""
+
+    kind: str
+    name: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r} at {self.place}"
+
+
+def living_greenlets(hub: Hub) -> list[Any]:
+    """Return the Greenlets and raw greenlets of a hub that have not ended; in its thread.
+
+    Whatever runs has the hub as its parent, so the collector knows it: no list has to be kept for this rare question.
+    (gc.get_objects() would break tuples that other threads are just making.)
+    """
+    found: dict[int, Any] = {}
+    for raw in gc.get_referrers(hub):
+        if isinstance(raw, Carrier):
+            if raw.task is not None and not raw.task.dead:
+                found[id(raw.task)] = raw.task
+            elif raw.waiting_on is not None:  # in the callback of a link
+                found[id(raw)] = raw
+        elif isinstance(raw, greenlet) and raw.parent is hub and raw and raw is not getcurrent():
+            found[id(raw)] = raw
+    for entry in list(hub.ready):
+        if isinstance(entry, Greenlet) and not entry.dead:
+            found[id(entry)] = entry
+    for _deadline, _serial, timer in list(hub.timers.heap):
+        for arg in timer.args if timer.pending else ():
+            if isinstance(arg, Greenlet) and not arg.dead:
+                found[id(arg)] = arg
+    return list(found.values())
+
+
+def survivor(one: Any) -> SurvivorRecord:
+    """Describe a greenlet that lives; in its hub's thread."""
+    name = one.name if isinstance(one, Greenlet) else f"raw greenlet {id(one):#x}"
+    return SurvivorRecord("greenlet", str(name)[:200], place_of(one.gr_frame))
+
+
+def running_survivor(hub: Hub) -> SurvivorRecord:
+    """Describe what keeps a hub's thread busy; from another thread."""
+    frame = sys._current_frames().get(hub.thread_ident)
+    running = hub.current
+    task = getattr(running, "task", None) or running
+    while frame is not None and frame.f_back is not None and frame.f_back.f_code is not Carrier.run.__code__:
+        if frame.f_code.co_filename.startswith(_RUNTIME_FILES) is False:
+            break
+        frame = frame.f_back
+    kind = "greenlet" if task is not None else "thread"
+    name = getattr(task, "_name", None) or getattr(task, "__name__", None) or "running greenlet"
+    return SurvivorRecord(kind, str(name)[:200], place_of(frame))
+
+
+def place_of(frame: Any) -> str:
+    """Return `file:line in function` of the innermost frame outside of the runtime."""
+    innermost = frame
+    while frame is not None and frame.f_code.co_filename.startswith(_RUNTIME_FILES):
+        frame = frame.f_back
+    frame = frame or innermost
+    if frame is None:
+        return "unknown place"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
