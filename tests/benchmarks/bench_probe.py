@@ -1,0 +1,68 @@
+"""What being watched costs a program on the native runtime: plain and watched, in turns, with bounds.
+
+    python tests/benchmarks/bench_probe.py [WORK ...] [--rounds N]
+
+`+us` is the difference to the plain program per item, `x` the ratio. Exits with 1 when a bound is not kept.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from peers import compare
+
+SCRIPT = Path(__file__).resolve().with_name("probe_work.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: `most` bounds the difference in us, `least` the ratio of throughputs."""
+
+    work: str
+    kind: str
+    text: str
+    most: float | None = None
+    least: float | None = None
+
+
+ROWS = (
+    Row("spawn_waves", "hooks", "spawn + joinall of no-ops, probe attached, us", most=1.0),
+    Row("pool_map", "hooks", "Pool(100).map of no-ops, probe attached, us"),
+    Row("sleep_zero", "hooks", "sleep(0) among 50, probe attached, us", most=0.15),
+    Row("spawn_waves", "watched", "spawn + joinall of no-ops, dashboard in its thread, us"),
+    Row("sleep_zero", "watched", "sleep(0) among 50, dashboard in its thread, us"),
+    Row("tasks_of_100_us", "watched", "tasks of 100 us, dashboard in its thread, per s", least=0.97),
+    Row("tasks_of_100_us", "page", "tasks of 100 us, a page open, per s", least=0.97),
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table; returns 1 when a bound is not kept."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("works", nargs="*", metavar="WORK", choices=[*{row.work for row in ROWS}, []])
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args(arguments)
+    print(f"{'work':56} {'plain':>10} {'watched':>10} {'+us':>7} {'x':>6}  bound")
+    failed = 0
+    for row in ROWS:
+        if options.works and row.work not in options.works:
+            continue
+        found = compare(SCRIPT, row.work, ("plain", row.kind), options.rounds)
+        plain, watched = found["plain"], found[row.kind]
+        kept = (row.most is None or watched - plain <= row.most) and (row.least is None or watched >= row.least * plain)
+        bound = f"+{row.most} us" if row.most is not None else f"{row.least}x" if row.least is not None else ""
+        more = "" if row.work == "tasks_of_100_us" else f"{watched - plain:+.2f}"
+        verdict = "" if kept else "  NOT KEPT"
+        print(
+            f"{row.text:56} {plain:10.2f} {watched:10.2f} {more:>7} {watched / plain:6.2f}  {bound}{verdict}",
+            flush=True,
+        )
+        failed |= not kept
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
