@@ -1,7 +1,7 @@
 """The work that bench_probe measures: `python probe_work.py WATCHING WORK` prints the figure of one run.
 
-WATCHING is `plain` (nobody watches), `hooks` (the probe is attached, its notes are thrown away), `watched` (watch() with its server
-thread) or `page` (the same, and a client that keeps the greenlets' page open in another process).
+WATCHING is `plain` (nobody watches), `hooks` (the probe is attached, its notes are thrown away), `watched` (watch()
+with its server thread) or `page` (the same, and a client that keeps the greenlets' page open in another process).
 """
 
 import gc
