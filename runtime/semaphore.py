@@ -5,8 +5,10 @@
 
 Whoever is called takes its turn in the hub's next batch; until then the counter says
 that one is free, and another greenlet may be faster, as in gevent. The one who was
-robbed goes back to the front of the line, and the next release() hands over to it
-without raising the counter. So nobody starves, and there is no lock convoy either.
+robbed goes back to the front of the line. From then on release() lets the hub look
+first whether the slot is still free, so that a greenlet that releases and acquires in
+turns costs no vain switches; and after PATIENCE such turns it hands over, without
+raising the counter. So nobody starves, and there is no lock convoy either.
 
 A slot is never lost: whoever is called and then killed calls the next one.
 
@@ -30,6 +32,9 @@ from greenscope.runtime.timeout import Timeout, limit
 from greenscope.runtime.waiting import call_first, current_hub, park, park_until
 
 __all__ = ["BoundedSemaphore", "Semaphore"]
+
+#: how often others may be faster than those who wait
+PATIENCE = 50
 
 
 class NativeThread:
@@ -58,7 +63,7 @@ class Semaphore(Linkable):
     As a context manager it holds one slot.
     """
 
-    __slots__ = ("_ident", "_robbed", "_shared", "counter")
+    __slots__ = ("_handed", "_ident", "_robbed", "_shared", "counter")
     waits_as = "semaphore"
     _links_while_ready = True
 
@@ -70,8 +75,10 @@ class Semaphore(Linkable):
         #: the thread that acquired first, and whether others did, too
         self._ident: int | None = None
         self._shared = False
-        #: those who were called in vain before; True: a slot was handed over to it
-        self._robbed: dict[Any, bool] = {}
+        #: how often somebody else was faster than the first in line
+        self._robbed = 0
+        #: those to whom a slot was handed over and who have not run yet
+        self._handed: set[Any] = set()
 
     def __str__(self) -> str:
         return f"<{type(self).__name__} at {id(self):#x} counter={self.counter} _links[{self.linkcount()}]>"
@@ -132,7 +139,8 @@ class Semaphore(Linkable):
                 return taken
             while self.counter <= 0:  # asked again now that we stand in line
                 park(shown)
-                if self._robbed and self._robbed.pop(raw, False):
+                if self._handed and raw in self._handed:
+                    self._handed.remove(raw)
                     taken = True
                     return True
                 if self.counter <= 0 and raw not in line:
@@ -164,7 +172,8 @@ class Semaphore(Linkable):
                 if error is not given:
                     raise
                 in_time = False
-            if self._robbed and self._robbed.pop(raw, False):
+            if raw in self._handed:
+                self._handed.remove(raw)
                 return True
             if self.counter <= 0 and raw not in self._waiters:
                 self._go_back(raw, shown)
@@ -173,7 +182,7 @@ class Semaphore(Linkable):
 
     def _go_back(self, raw: Any, shown: Any) -> None:
         """Stand at the front of the line again, after somebody else was faster."""
-        self._robbed[raw] = False
+        self._robbed += 1
         self._waiters[raw] = shown
         self._waiters.move_to_end(raw, last=False)
 
@@ -189,7 +198,8 @@ class Semaphore(Linkable):
                 if not in_time:
                     return False
                 in_time = thread.lock.acquire(True, -1 if deadline is None else max(0.0, deadline - monotonic()))
-                if self._robbed.pop(thread, False):
+                if thread in self._handed:
+                    self._handed.remove(thread)
                     taken = True
                     return True
                 if self.counter <= 0 and in_time:
@@ -204,10 +214,11 @@ class Semaphore(Linkable):
 
     def _give_up(self, raw: Any, called: bool) -> None:
         """Go without a slot; if we were called, the next one in line is called instead."""
-        if self._robbed.pop(raw, False):
+        if raw in self._handed:
+            self._handed.remove(raw)
             self.counter += 1
         if called and self._waiters and self.counter > 0:
-            self._call_next()
+            call_first(self._waiters)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until a slot is free, or `timeout` seconds, without taking it; returns how many are free. Blocks."""
@@ -217,7 +228,7 @@ class Semaphore(Linkable):
             self._wait_in_line(timeout, self)
         finally:
             if self._waiters and self.counter > 0:
-                self._call_next()
+                call_first(self._waiters)
         return self.counter
 
     # -- giving back
@@ -226,29 +237,41 @@ class Semaphore(Linkable):
         """Give a slot back, or add one; returns how many are free. Does not block. From any thread."""
         self.counter += 1
         if self._waiters and self.counter > 0:
-            if self._robbed:
-                self._call_next()
-            else:
+            if not self._robbed:
                 call_first(self._waiters)
+            elif self._robbed <= PATIENCE and not self._shared and self.hub is not None:
+                self.hub.ready.append(self)
+                if self.hub.sleeping:
+                    self.hub.poller.wake()
+            else:
+                self._hand_over()
         if self._links:
             self._schedule_links()
         return self.counter
 
-    def _call_next(self) -> None:
-        """Call the first in line; one who was robbed before is handed the slot."""
-        line = self._waiters
-        if self._robbed:
-            raw = next(iter(line), None)
-            if raw in self._robbed and self.counter > 0:
-                self.counter -= 1
-                self._robbed[raw] = True
-        call_first(line)
+    def _hand_over(self) -> None:
+        """Give a slot to the first in line, so that nobody can be faster."""
+        self._robbed = 0
+        raw = next(iter(self._waiters), None)
+        if raw is not None:
+            self.counter -= 1
+            self._handed.add(raw)
+            call_first(self._waiters)
+
+    def _turn(self, hub: Hub) -> None:
+        """Call as many as there are slots; called by the hub when it takes this from the ready queue."""
+        if self._waiters and self.counter <= 0:
+            self._robbed += 1
+            return
+        self._robbed = 0
+        for _ in range(min(self.counter, len(self._waiters))):
+            call_first(self._waiters)
 
     def adjust(self, difference: int) -> None:
         """Add slots, or take some away, below 0 if need be; calls those in line that find one. Does not block."""
         self.counter += difference
         for _ in range(min(self.counter, len(self._waiters))):
-            self._call_next()
+            call_first(self._waiters)
         if self._links and self.counter > 0:
             self._schedule_links()
 

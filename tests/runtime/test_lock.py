@@ -12,6 +12,7 @@ from greenscope.runtime import Greenlet, Timeout, getcurrent, joinall, kill, kil
 from greenscope.runtime.exceptions import LoopExit
 from greenscope.runtime.hub import get_hub, get_hub_if_exists
 from greenscope.runtime.lock import BoundedSemaphore, DummySemaphore, RLock, Semaphore
+from greenscope.runtime.semaphore import PATIENCE
 
 
 def in_thread(function: Callable[[], Any]) -> threading.Thread:
@@ -66,7 +67,7 @@ def test_semaphore_serves_in_order_of_arrival() -> None:
     assert semaphore.linkcount() == 0
 
 
-def test_semaphore_release_can_be_taken_by_a_faster_one_and_the_robbed_one_is_next() -> None:
+def test_semaphore_release_can_be_taken_by_a_faster_one_and_the_robbed_one_stays_first() -> None:
     semaphore = Semaphore(1)
     semaphore.acquire()
     log: list[str] = []
@@ -82,12 +83,11 @@ def test_semaphore_release_can_be_taken_by_a_faster_one_and_the_robbed_one_is_ne
     assert semaphore.acquire(blocking=False)  # as in gevent: it is free until the first one runs
     sleep(0)
     assert log == []
-    assert semaphore.release() == 0  # handed over this time
-    assert not semaphore.acquire(blocking=False)
+    assert semaphore.linkcount() == 2
+    assert semaphore.release() == 1
     joinall([first, second])
     assert log == ["first", "second"]
     assert semaphore.counter == 1
-    assert not semaphore._robbed
 
 
 def test_semaphore_is_fair_to_those_who_wait_while_one_takes_it_again_and_again() -> None:
@@ -95,17 +95,30 @@ def test_semaphore_is_fair_to_those_who_wait_while_one_takes_it_again_and_again(
     turns: list[str] = []
 
     def greedy() -> None:
-        for _ in range(10):
+        for _ in range(10 * PATIENCE):
             with semaphore:
                 turns.append("greedy")
                 sleep(0)
 
     def patient() -> None:
-        with semaphore:
-            turns.append("patient")
+        for _ in range(3):
+            with semaphore:
+                turns.append("patient")
 
-    joinall([spawn(greedy), spawn(patient)])
-    assert turns.index("patient") <= 2
+    joinall([spawn(greedy), spawn(patient), spawn(patient)])
+    assert turns.index("patient") <= PATIENCE + 3
+    assert turns.count("patient") == 6
+    assert turns[-1] == "greedy"
+    assert semaphore.counter == 1
+    assert not semaphore._handed
+
+
+def rob(semaphore: Semaphore) -> None:
+    """Be faster than the one who waits, until the next slot is handed over to it."""
+    for _ in range(PATIENCE + 1):
+        semaphore.release()
+        semaphore.acquire()
+        sleep(0)
 
 
 def test_semaphore_acquire_returns_false_after_its_time() -> None:
@@ -137,33 +150,47 @@ def test_semaphore_slot_of_a_killed_waiter_goes_to_the_next() -> None:
     assert semaphore.counter == 0
 
 
-def test_semaphore_slot_handed_to_a_killed_waiter_goes_to_the_next() -> None:
+@pytest.mark.parametrize("timeout", [None, 10])
+def test_semaphore_slot_handed_to_a_killed_waiter_goes_to_the_next(timeout: float | None) -> None:
     semaphore = Semaphore(0)
-    victim, next_one = spawn(semaphore.acquire), spawn(semaphore.acquire)
+    victim, next_one = spawn(semaphore.acquire, timeout=timeout), spawn(semaphore.acquire)
     sleep(0)
-    semaphore.release()
-    semaphore.acquire()
-    sleep(0)
-    semaphore.release()
+    rob(semaphore)
+    assert semaphore.release() == 0
+    assert semaphore._handed
     kill(victim)
     assert next_one.get(timeout=1) is True
     assert semaphore.counter == 0
-    assert not semaphore._robbed
+    assert not semaphore._handed
 
 
 @pytest.mark.parametrize("timeout", [None, 10])
-def test_semaphore_forgets_a_waiter_that_was_robbed_and_then_killed(timeout: float | None) -> None:
+def test_semaphore_slot_is_handed_over_to_who_was_robbed_too_often(timeout: float | None) -> None:
     semaphore = Semaphore(0)
-    victim = spawn(semaphore.acquire, timeout=timeout)
+    waiter = spawn(semaphore.acquire, timeout=timeout)
     sleep(0)
-    semaphore.release()
-    semaphore.acquire()
+    rob(semaphore)
+    assert not waiter.ready()
+    assert semaphore.release() == 0
+    assert not semaphore.acquire(blocking=False)
+    assert waiter.get() is True
+    assert semaphore.counter == 0
+    assert not semaphore._handed
+
+
+def test_semaphore_forgets_a_waiter_that_was_robbed_and_then_killed() -> None:
+    semaphore = Semaphore(0)
+    victim = spawn(semaphore.acquire)
     sleep(0)
-    assert semaphore._robbed
+    rob(semaphore)
     victim.kill()
-    assert not semaphore._robbed
     assert semaphore.release() == 1
     assert semaphore.linkcount() == 0
+    waiter = spawn(semaphore.acquire)
+    semaphore.acquire()
+    sleep(0)
+    semaphore.release()
+    assert waiter.get(timeout=1) is True
 
 
 def test_semaphore_slot_that_comes_with_the_time_out_is_taken() -> None:
@@ -199,7 +226,7 @@ def test_semaphore_slots_are_conserved_when_waiters_are_killed(victims: int) -> 
     assert semaphore.counter == 2
     assert peak == 2
     assert semaphore.linkcount() == 0
-    assert not semaphore._robbed
+    assert not semaphore._handed
 
 
 def test_semaphore_wait_does_not_take_the_slot_and_calls_the_next() -> None:
@@ -360,7 +387,7 @@ def test_semaphore_excludes_threads_from_each_other(with_hub: bool) -> None:
     assert not any(thread.is_alive() for thread in threads)
     assert overlaps == []
     assert semaphore.counter == 1
-    assert not semaphore._robbed
+    assert not semaphore._handed
 
 
 # -- RLock
