@@ -39,6 +39,18 @@ wheel: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks
 
+# fetch the vendored files again, as static/vendor/VENDORED.md describes them
+vendor:
+	mkdir -p $(NODE)/vendor
+	cd $(NODE)/vendor && npm pack --silent uplot@1.6.32 axe-core@4.14.1 lucide-static@1.62.0
+	cd $(NODE)/vendor && for f in *.tgz; do mkdir -p $${f%.tgz} && tar xzf $$f -C $${f%.tgz} --strip-components=1; done
+	cp $(NODE)/vendor/uplot-1.6.32/dist/uPlot.iife.min.js static/vendor/uplot-1.6.32.iife.min.js
+	cp $(NODE)/vendor/uplot-1.6.32/dist/uPlot.min.css static/vendor/uplot-1.6.32.min.css
+	cp $(NODE)/vendor/uplot-1.6.32/LICENSE static/vendor/uplot-1.6.32.LICENSE
+	cp $(NODE)/vendor/lucide-static-1.62.0/LICENSE static/vendor/lucide-1.62.0.LICENSE
+	cp $(NODE)/vendor/axe-core-4.14.1/axe.min.js tests/browser/vendor/axe-core-4.14.1.min.js
+	cp $(NODE)/vendor/axe-core-4.14.1/LICENSE tests/browser/vendor/axe-core-4.14.1.LICENSE
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
