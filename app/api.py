@@ -17,12 +17,13 @@ from greenscope.app.access import Denied, Principal, cookie_name
 from greenscope.app.bodies import error_response, json_response, read_object
 from greenscope.app.control import Answer, problem
 from greenscope.app.exports import write_csv
+from greenscope.app.formatting import parse_ident
 from greenscope.app.limiter import peer_key
 from greenscope.app.openapi import COUNTS, FLAG, ID, NUMBER, TEXT, WHOLE, Operation, Query, listed, record, ref
 from greenscope.app.query import QueryError, parse_query
 from greenscope.app.trees import MAX_DEPTH, MAX_WIDTH, SpawnTree
 
-_ID = re.compile(r"[0-9]{1,18}")
+_WHOLE = re.compile(r"[0-9]{1,18}")
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -31,8 +32,7 @@ def _board(request: Request) -> Any:
 
 
 def _id(request: Request) -> int | None:
-    text = str(request.path_params["id"])
-    return int(text) if _ID.fullmatch(text) else None
+    return parse_ident(str(request.path_params["id"]))
 
 
 def _principal(request: Request) -> str:
@@ -61,7 +61,7 @@ def _number(values: dict[str, str], name: str, default: int, low: int, high: int
     text = values.get(name, "")
     if not text:
         return default
-    if not _ID.fullmatch(text) or not low <= int(text) <= high:
+    if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
         raise QueryError(name, f"must be a whole number from {low} to {high}")
     return int(text)
 
@@ -88,7 +88,7 @@ async def greenlet(request: Request) -> Response:
     """Answer all that is known of one greenlet."""
     _no_parameters(request)
     id = _id(request)
-    found = None if id is None else _board(request).feed.greenlet(id)
+    found = None if id is None else await _board(request).feed.wait_greenlet(id)
     return _unknown("greenlet") if found is None else json_response(found)
 
 
@@ -124,7 +124,9 @@ async def tree(request: Request) -> Response:
     values = _no_parameters(request, "root", "depth", "width")
     depth = _number(values, "depth", 4, 1, MAX_DEPTH)
     width = _number(values, "width", 25, 1, MAX_WIDTH)
-    root = _number(values, "root", 0, 1, 10**18 - 1) or None
+    root = parse_ident(values["root"]) if values.get("root") else None
+    if values.get("root") and not root:
+        raise QueryError("root", "must be a greenlet's id")
     board = _board(request)
     grown: SpawnTree = await board.tree.get()
     found = grown.draw(board.describe, root=root, depth=depth, width=width)

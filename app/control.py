@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from greenscope.app.audit import Audit, AuditError, AuditRecord
+from greenscope.app.formatting import ident, parse_ident
 from greenscope.app.model import ControlResult, Site
 from greenscope.app.probe import Capability, Probe
 from greenscope.app.spawnables import ArgumentErrors, Spawnables, UnknownSpawnable
@@ -84,15 +85,15 @@ class Control:
     async def resize(self, id: int, size: object, principal: str) -> Answer:
         """Give a Pool another size."""
         if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= MAX_SIZE:
-            self.audit.refuse("resize", f"group {id}", principal, "invalid size")
+            self.audit.refuse("resize", f"group {ident(id)}", principal, "invalid size")
             return problem(422, "invalid", f"size must be a whole number from 1 to {MAX_SIZE}", field="size")
         return await self._act(
             "resize",
             "resize",
-            f"group {id} to {size}",
+            f"group {ident(id)} to {size}",
             principal,
             lambda: self.probe.resize(id, size, self.timeout),
-            {"id": str(id), "size": size},
+            {"id": ident(id), "size": size},
         )
 
     async def spawn(self, request: Mapping[str, Any], principal: str) -> Answer:
@@ -154,7 +155,7 @@ class Control:
     ) -> Answer:
         """Run an action unless the same request is under way or was answered; then give that answer."""
         capability: Capability = "kill"
-        target = f"{'group' if action == 'kill group' else 'greenlet'} {id}"
+        target = f"{'group' if action == 'kill group' else 'greenlet'} {ident(id)}"
         self._forget()
         for known in ((action, target, key), (action, target, "")):
             entry = self._answers.get(known)
@@ -162,7 +163,7 @@ class Control:
                 answer = await asyncio.shield(entry[1])
                 return Answer(answer.status, answer.body, repeated=True)
         # A task of its own: the client that clicked first may disconnect without taking the others' answer away.
-        task = asyncio.ensure_future(self._act(action, capability, target, principal, post, {"id": str(id)}))
+        task = asyncio.ensure_future(self._act(action, capability, target, principal, post, {"id": ident(id)}))
         now = self._clock()
         self._answers[(action, target, "")] = (now, task)
         if key:
@@ -261,8 +262,9 @@ def _when_done(future: "Future[ControlResult]", call: Callable[[], object]) -> N
 def _read_group(value: object, errors: dict[str, str]) -> int | None:
     if value is None or value == "":
         return None
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
-        return int(value)
+    group = parse_ident(value) if isinstance(value, str) else None
+    if group is not None:
+        return group
     errors["group"] = "must be a group's id, as text"
     return None
 
@@ -284,11 +286,11 @@ def _answer(action: str, result: ControlResult, fields: Mapping[str, Any]) -> An
         "state": result.state,
         "place": _site(result.place),
         "reason": result.reason,
-        "ids": [str(id) for id in result.ids],
+        "ids": [ident(id) for id in result.ids],
     }
     if action == "spawn" and result.outcome == "done":
         status = 201
-        body["id"] = str(result.ids[0]) if result.ids else None
+        body["id"] = ident(result.ids[0]) if result.ids else None
     if status >= 400:
         body["error"] = {"gone": "gone", "unknown": "unknown", "refused": "refused"}[result.outcome]
         body["message"] = result.reason or {

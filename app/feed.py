@@ -68,6 +68,9 @@ class QueryResult:
 class Feed:
     """All state about one observed process; see the module. Use it from one thread only."""
 
+    #: whether it is over several processes
+    several = False
+
     def __init__(
         self,
         probe: Probe,
@@ -379,6 +382,10 @@ class Feed:
             self.tick()
             life = self.population.find(id)
         return None if life is None else greenlet_detail(self, life)
+
+    async def wait_greenlet(self, id: int) -> dict[str, Any] | None:
+        """Return what `greenlet` does; a feed whose probe has to ask somebody else waits for that first."""
+        return self.greenlet(id)
 
     def groups(self) -> list[dict[str, Any]]:
         """Return the rows of all living groups and pools."""

@@ -8,10 +8,11 @@ stands beside it, so anything not printable is shown as its escape.
 """
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, overload
 
 from greenscope.app.model import (
     Event,
@@ -30,6 +31,11 @@ TEXT_LIMIT: Final = 200
 PATH_LIMIT: Final = 400
 ITEM_LIMIT: Final = 50
 DEPTH_LIMIT: Final = 4
+
+#: bits of the id that a process gives; on a page over several, its pid stands above them
+ID_BITS: Final = 40
+_LARGEST: Final = (1 << ID_BITS) - 1
+_IDENT: Final = re.compile(r"(?:([0-9]{1,8})-)?([0-9]{1,13})")
 
 #: zero-width joiners hold emoji and some scripts together; they can neither reorder nor hide
 _JOINERS: Final = frozenset("\u200c\u200d")
@@ -90,9 +96,33 @@ def duration(seconds: float | None) -> float | None:
     return round(seconds, 6) if seconds > 0 else 0.0
 
 
+@overload
+def ident(id: int) -> str: ...
+@overload
+def ident(id: int | None) -> str | None: ...
 def ident(id: int | None) -> str | None:
-    """Return an id as the string that it is in JSON."""
-    return None if id is None else str(id)
+    """Return an id as the string that it is in JSON: `id`, or `pid-id` on a page over several processes."""
+    if id is None:
+        return None
+    return str(id) if id <= _LARGEST else f"{id >> ID_BITS}-{id & _LARGEST}"
+
+
+def parse_ident(text: str) -> int | None:
+    """Return the id that `ident` has written (None: it is none)."""
+    found = _IDENT.fullmatch(text)
+    if found is None or int(found[2]) > _LARGEST:
+        return None
+    return join_ident(int(found[1] or 0), int(found[2]))
+
+
+def join_ident(pid: int, id: int) -> int:
+    """Return the id under which a page over several processes knows a process' own id."""
+    return pid << ID_BITS | id
+
+
+def split_ident(id: int) -> tuple[int, int]:
+    """Return pid and own id (pid 0: the page is over one process only)."""
+    return id >> ID_BITS, id & _LARGEST
 
 
 def site(place: Site | None) -> dict[str, Any] | None:
@@ -158,8 +188,8 @@ def greenlet_row(
     monotonic second at which `age` is told for one that lives.
     """
     return {
-        "id": str(record.id),
-        "pid": pid,
+        "id": ident(record.id),
+        "pid": record.id >> ID_BITS or pid,
         "name": safe_text(record.name),
         "state": state,
         "function": safe_text(record.function),
@@ -168,7 +198,7 @@ def greenlet_row(
         "line": record.line,
         "spawn_site": site(record.spawn_site),
         "parent": ident(record.parent),
-        "groups": [str(group) for group in groups],
+        "groups": [ident(group) for group in groups],
         "created": clock.rfc3339(record.created),
         "started": clock.rfc3339(started),
         "ended": clock.rfc3339(ended),
@@ -201,12 +231,12 @@ def event_fields(event: Event, record: GreenletRecord | None, clock: Clock) -> d
     """Return an event's fields but for `seq`: kind, t, greenlet and group with their names, and what it tells."""
     fields: dict[str, Any] = {"kind": event.kind, "t": clock.rfc3339(event.t)}
     if event.greenlet is not None:
-        fields["greenlet"] = str(event.greenlet)
+        fields["greenlet"] = ident(event.greenlet)
         if record is not None:
             fields["name"] = safe_text(record.name)
             fields["function"] = safe_text(record.function)
     if event.group is not None:
-        fields["group"] = str(event.group)
+        fields["group"] = ident(event.group)
     if event.kind == "spawned" and record is not None:
         fields["file"] = safe_path(record.file)
         fields["line"] = record.line

@@ -127,7 +127,7 @@ class Life:
         """Return what a link to a greenlet needs: id, name, state, function."""
         record = self.record
         return {
-            "id": str(record.id),
+            "id": ident(record.id),
             "name": safe_text(record.name),
             "state": self.state,
             "function": safe_text(record.function),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from greenscope.app.formatting import parse_ident
 from greenscope.app.model import ENDED_STATES, LIVE_STATES, STATES
 
 #: the fields of a greenlet row, in the order of the interface; `sort` may name each of them
@@ -54,6 +55,7 @@ SEARCH_FIELDS: Final = (
     "file",
     "state",
     "id",
+    "pid",
     "group",
     "exception",
     "place",
@@ -205,6 +207,13 @@ def _number(field: str, text: str, low: int, high: int) -> int:
     return int(text)
 
 
+def _group_id(text: str) -> int:
+    id = parse_ident(text)
+    if not id:
+        raise QueryError("group", f"must be a group's id, a whole number, not {text[:40]!r}")
+    return id
+
+
 def parse_query(parameters: Mapping[str, str], *, ignore: Iterable[str] = ()) -> GreenletQuery:
     """Make a `GreenletQuery` of URL parameters; those named in `ignore` are somebody else's.
 
@@ -233,7 +242,7 @@ def parse_query(parameters: Mapping[str, str], *, ignore: Iterable[str] = ()) ->
     group = values.get("group", "").strip()
     return GreenletQuery(
         state=state,
-        group=_number("group", group, 1, 10**15 - 1) if group else None,
+        group=_group_id(group) if group else None,
         q=search,
         sort=sort,
         offset=_number("offset", values.get("offset") or "0", 0, MAX_OFFSET),

@@ -10,11 +10,13 @@ Unknown values come last in both directions; equal ones stand in the order of th
 """
 
 import heapq
+import os
 from collections.abc import Callable, Generator, Iterable, Mapping
 from itertools import islice
 from operator import attrgetter
 from typing import Any, Final
 
+from greenscope.app.formatting import ident, split_ident
 from greenscope.app.history import Retention
 from greenscope.app.lives import Band, Life
 from greenscope.app.model import ENDED_STATES, LIVE_STATES, STATES, Site
@@ -149,7 +151,7 @@ def _tests(query: GreenletQuery) -> list[Callable[[Life], bool]]:
 
 def _test(term: Term) -> Callable[[Life], bool]:
     text, wanted = term.text, not term.negated
-    if term.field in ("id", "group"):
+    if term.field in ("id", "pid", "group"):
         text = f"={text}="
     if term.field:
         read = _TEXTS[term.field]
@@ -172,8 +174,9 @@ _TEXTS: Final[dict[str, Callable[[Life], str]]] = {
     "name": lambda life: life.record.name.lower(),
     "function": lambda life: life.record.function.lower(),
     "file": lambda life: f"{life.record.file}:{life.record.line}".lower(),
-    "id": lambda life: f"={life.record.id}=",
-    "group": lambda life: "".join(f"={group}=" for group in life.groups),
+    "id": lambda life: f"={ident(life.record.id)}=",
+    "pid": lambda life: f"={split_ident(life.record.id)[0] or os.getpid()}=",
+    "group": lambda life: "".join(f"={ident(group)}=" for group in life.groups),
     "exception": lambda life: f"{life.failure.type}: {life.failure.message}".lower() if life.failure else "",
     "place": _place_text,
     "waiting": _waiting_text,
@@ -195,7 +198,7 @@ def _age_key(now: float) -> Callable[[Life], float]:
 
 _KEYS: Final[dict[str, Callable[[Life], Any]]] = {
     "id": lambda life: life.record.id,
-    "pid": lambda life: 0,
+    "pid": lambda life: split_ident(life.record.id)[0],
     "name": lambda life: life.record.name,
     "state": lambda life: STATES.index(life.state),
     "function": lambda life: life.record.function,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from greenscope.app.feed import Feed
-from greenscope.app.formatting import safe_text
+from greenscope.app.formatting import ident, safe_text
 from greenscope.app.sse import frame
 from greenscope.app.wanted import SnapshotMode
 
@@ -65,20 +65,20 @@ def snapshot_parts(feed: Feed, mode: SnapshotMode, rows: int) -> Iterator[tuple[
         "t": clock.rfc3339(feed.now),
         "totals": {"spawned": population.spawned, **population.ended},
         "groups": {
-            str(band.id): {"name": safe_text(band.name), "kind": band.kind, "size": band.size}
+            ident(band.id): {"name": safe_text(band.name), "kind": band.kind, "size": band.size}
             for band in population.bands.values()
         },
     }
     parts = max(1, -(-len(cores) // rows))
     for part in range(parts):
         greenlets = {
-            str(record.id): {
+            ident(record.id): {
                 "name": safe_text(record.name),
                 "function": safe_text(record.function),
                 "state": "started" if begun else "pending",
                 "created": clock.rfc3339(record.created),
                 "started": clock.rfc3339(started),
-                "groups": [str(group) for group in groups],
+                "groups": [ident(group) for group in groups],
                 "kill_requested": clock.rfc3339(kill_requested),
             }
             for record, begun, started, groups, kill_requested in cores[part * rows : (part + 1) * rows]

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+from greenscope.app.formatting import ident
 from greenscope.app.model import GreenletSample, Site, Stack, WaitRecord
 from greenscope.app.probe import Probe
 
@@ -54,7 +55,7 @@ class _Group:
     def add(self, id: int, waiting_on: WaitRecord | None, now: float) -> None:
         self.count += 1
         if len(self.ids) < MOST_IDS:
-            self.ids.append(str(id))
+            self.ids.append(ident(id))
         if waiting_on is None:
             return
         self.kinds[waiting_on.kind] = self.kinds.get(waiting_on.kind, 0) + 1

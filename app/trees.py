@@ -12,6 +12,8 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from greenscope.app.formatting import ident
+
 MAX_DEPTH = 20
 MAX_WIDTH = 200
 MAX_NODES = 2000
@@ -101,7 +103,7 @@ class SpawnTree:
         name, function = describe(id)
         state = self._states[id]
         return {
-            "id": str(id),
+            "id": ident(id),
             "name": name,
             "function": function,
             "state": state,

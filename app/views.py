@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from greenscope.app.feed import Feed
+from greenscope.app.formatting import parse_ident
 from greenscope.app.query import GreenletQuery, QueryError, parse_query
 from greenscope.app.sse import to_json
 
@@ -58,10 +59,11 @@ def parse_view(name: str, parameters: Mapping[str, str], ignore: tuple[str, ...]
         return ViewQuery(name, parse_query(parameters, ignore=ignore))
     if name in ("greenlet", "group"):
         text = parameters.get("id", "")
-        if not (text.isascii() and text.isdigit() and 0 < len(text) <= 15):
+        id = parse_ident(text)
+        if id is None:
             raise QueryError("id", f"must be the id of a {name}, not {text[:40]!r}")
         parse_query(parameters, ignore=(*ignore, "id"))
-        return ViewQuery(name, id=int(text))
+        return ViewQuery(name, id=id)
     parse_query(parameters, ignore=ignore)
     return ViewQuery(name)
 
@@ -147,7 +149,7 @@ class LiveView:
 
     async def _greenlet(self) -> State:
         state = await self._common()
-        detail = self.feed.greenlet(self.wanted.id or 0)
+        detail = await self.feed.wait_greenlet(self.wanted.id or 0)
         state["greenlet"] = None if detail is None else calm(detail)
         return state
 

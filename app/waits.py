@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from greenscope.app.formatting import ident
 from greenscope.app.probe import Probe
 from greenscope.app.stacks import pick, sample_chunks
 
@@ -110,7 +111,7 @@ async def build_waits(
         "available": True,
         "reason": "" if "owners" in probe.capabilities else probe.missing("owners"),
         **_draw(ordered[:MOST_RESOURCES], names),
-        "cycles": [[str(id) for id in cycle] for cycle in cycles],
+        "cycles": [[ident(id) for id in cycle] for cycle in cycles],
         "total": len(ordered),
         "looked_at": len(ids),
     }
@@ -124,7 +125,7 @@ def _draw(resources: list[_Resource], names: Callable[[list[int]], dict[int, tup
     edges: list[dict[str, str]] = []
     for id in sorted(shown):
         name, state = named.get(id, ("", ""))
-        nodes.append({"id": str(id), "kind": "greenlet", "name": name, "state": state})
+        nodes.append({"id": ident(id), "kind": "greenlet", "name": name, "state": state})
     for number, resource in enumerate(resources, 1):
         kind, name, owner = resource.key
         node = f"r{number}"
@@ -138,8 +139,8 @@ def _draw(resources: list[_Resource], names: Callable[[list[int]], dict[int, tup
                 "oldest": None if resource.oldest is None else round(resource.oldest, 3),
             }
         )
-        edges += [{"source": str(id), "target": node, "kind": "waits"} for id in resource.waiters]
+        edges += [{"source": ident(id), "target": node, "kind": "waits"} for id in resource.waiters]
         if owner is not None:
             held = "joins" if kind == "join" else "held"
-            edges.append({"source": node, "target": str(owner), "kind": held})
+            edges.append({"source": node, "target": ident(owner), "kind": held})
     return {"nodes": nodes, "edges": edges}

@@ -24,6 +24,7 @@ class Column:
 
 COLUMNS: tuple[Column, ...] = (
     Column("id", "Id", "Counts up from 1 and is never used twice", "id", default=True),
+    Column("pid", "Process", "The process it lives in", "pid"),
     Column("state", "State", "Where in its life it is", "state", default=True),
     Column("name", "Name", "The greenlet's name, or the function's", "name", default=True),
     Column("function", "Function", "What was spawned", "function"),
@@ -53,12 +54,15 @@ BY_KEY: Mapping[str, Column] = {column.key: column for column in COLUMNS}
 DEFAULT: tuple[str, ...] = tuple(column.key for column in COLUMNS if column.default)
 
 
-def choose_columns(asked: str | None, remembered: str | None) -> Sequence[Column]:
-    """Return the columns to show, in the table's own order; unknown names are left out, the name is always there."""
+def choose_columns(asked: str | None, remembered: str | None, several: bool = False) -> Sequence[Column]:
+    """Return the columns to show, in the table's own order; unknown names are left out, the name is always there.
+
+    With `several` processes the default has a column for them.
+    """
     for choice in (asked, remembered):
         if choice:
             keys = set(choice.replace(".", ",").split(",")) & BY_KEY.keys()
             if keys:
                 keys |= {"name"}
                 return [column for column in COLUMNS if column.key in keys]
-    return [BY_KEY[key] for key in DEFAULT]
+    return [column for column in COLUMNS if column.default or (several and column.key == "pid")]

@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from greenscope.app.formatting import parse_ident
 from greenscope.app.pages.detail import present
 from greenscope.app.pages.errors import render_error
 from greenscope.app.pages.filters import count, place
@@ -15,12 +16,12 @@ from greenscope.app.pages.rendering import NO_STORE, Controls, base_of, render, 
 _LIVE = ("pending", "ready", "running", "waiting")
 
 
-def find_greenlet(request: Request) -> dict[str, Any] | None:
+async def find_greenlet(request: Request) -> dict[str, Any] | None:
     """Return the detail of the greenlet in the path (None: no such id, or forgotten)."""
-    text = str(request.path_params["id"])
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    id = parse_ident(str(request.path_params["id"]))
+    if id is None:
         return None
-    found: dict[str, Any] | None = request.app.state.dashboard.feed.greenlet(int(text))
+    found: dict[str, Any] | None = await request.app.state.dashboard.feed.wait_greenlet(id)
     return found
 
 
@@ -31,7 +32,7 @@ def _unknown(request: Request) -> Response:
 
 async def greenlet(request: Request) -> Response:
     """Answer `/greenlets/ID`; with `fragment=1` only the details, for a drawer (`young=1`: 202 until it is known)."""
-    found = find_greenlet(request)
+    found = await find_greenlet(request)
     if found is None and request.query_params.get("young"):
         # it was spawned a moment ago, and the feed hears of it with its next tick
         return Response("", 202, headers=NO_STORE, media_type="text/html")
@@ -80,7 +81,7 @@ def consequences(detail: Mapping[str, Any]) -> list[str]:
 
 async def greenlet_kill(request: Request) -> Response:
     """Answer `/greenlets/ID/kill`: the question before the kill, as a fragment. Nothing is done by asking it."""
-    found = find_greenlet(request)
+    found = await find_greenlet(request)
     if found is None:
         return _unknown(request)
     controls = Controls(request.app.state.dashboard)

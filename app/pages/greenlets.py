@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from greenscope.app.formatting import ident, parse_ident
 from greenscope.app.model import STATES
 from greenscope.app.pages.columns import COLUMNS, COOKIE, Column, choose_columns
 from greenscope.app.pages.detail import present
@@ -34,7 +35,7 @@ class Links:
         query = self.query
         fields: dict[str, object] = {
             "state": query.state,
-            "group": query.group,
+            "group": ident(query.group),
             "q": query.q,
             "sort": "" if query.sort == "id" else query.sort,
             "offset": query.offset,
@@ -99,7 +100,8 @@ async def greenlets(request: Request) -> Response:
     result = await feed.wait_query(query)
     links = Links(request, query)
     opened = request.query_params.get("open", "")
-    found = feed.greenlet(int(opened)) if opened.isascii() and opened.isdigit() and len(opened) < 19 else None
+    chosen = parse_ident(opened)
+    found = None if chosen is None else await feed.wait_greenlet(chosen)
     counts, groups = feed.counts(), feed.groups()
     names = {group["id"]: group["name"] or f"{group['kind']} {group['id']}" for group in groups}
     last = min(query.offset + query.limit, result.matched)
@@ -108,17 +110,17 @@ async def greenlets(request: Request) -> Response:
         "greenlets.html",
         PAGE,
         status=200 if fault is None else 422,
-        asked={"q": request.query_params.get("q", "")[:1000], "group": query.group},
+        asked={"q": request.query_params.get("q", "")[:1000], "group": ident(query.group)},
         query={name: getattr(query, name) for name in ("state", "q", "sort", "offset", "limit")}
-        | {"group": str(query.group or "")},
+        | {"group": ident(query.group) or ""},
         fault=fault,
         result=result,
         headline=headline(counts),
         chips=make_chips(counts, result.total, query, links),
-        columns=choose_columns(request.query_params.get("columns"), request.cookies.get(COOKIE)),
+        columns=choose_columns(request.query_params.get("columns"), request.cookies.get(COOKIE), feed.several),
         all_columns=COLUMNS,
         group_names=names,
-        group_name=names.get(str(query.group), f"group {query.group}"),
+        group_name=names.get(ident(query.group) or "", f"group {ident(query.group)}"),
         hidden_fields=[(name, value) for name, value in links.fields(offset=None).items() if value],
         without_group=links.to(group=None, offset=0),
         sort_link=links.sort,

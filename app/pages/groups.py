@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from greenscope.app.formatting import parse_ident
 from greenscope.app.pages.errors import render_error
 from greenscope.app.pages.filters import count
 from greenscope.app.pages.page import Page
@@ -25,10 +26,10 @@ async def groups(request: Request) -> Response:
 
 def find_group(request: Request) -> dict[str, Any] | None:
     """Return the detail of the group in the path (None: no such id, or forgotten)."""
-    text = str(request.path_params["id"])
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    id = parse_ident(str(request.path_params["id"]))
+    if id is None:
         return None
-    found: dict[str, Any] | None = request.app.state.dashboard.feed.group(int(text))
+    found: dict[str, Any] | None = request.app.state.dashboard.feed.group(id)
     return found
 
 
@@ -60,7 +61,9 @@ async def group(request: Request) -> Response:
     if found is None:
         return _unknown(request)
     feed = request.app.state.dashboard.feed
-    members = await feed.wait_query(GreenletQuery(state="live", group=int(found["id"]), sort="-age", limit=MOST_PEOPLE))
+    members = await feed.wait_query(
+        GreenletQuery(state="live", group=parse_ident(found["id"]), sort="-age", limit=MOST_PEOPLE)
+    )
     queue: list[dict[str, Any]] = []
     if found["waiters"] and found["name"] and '"' not in found["name"]:
         # who waits for a slot waits for something that carries the pool's name
