@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from greenscope.runtime.hub import Hub
 
 #: states of a Greenlet that its carrier has to know (the others: greenlet.py)
-PENDING, RUNNING = 1, 2
+PENDING, RUNNING, VALUE = 1, 2, 3
 
 #: free carriers that one hub keeps for good, about 8 kB each
 FREE_LIMIT = 512

@@ -17,7 +17,6 @@ Deliberate differences from gevent:
 
 import weakref
 from _thread import get_ident
-from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -25,30 +24,24 @@ from typing import Any, TypeVar
 import greenlet as _greenlet
 
 from greenscope.runtime.accounting import Account, first_slice, open_account
-from greenscope.runtime.carriers import PENDING, RUNNING, Carrier, borrow, strip
+from greenscope.runtime.carriers import PENDING, RUNNING, VALUE, Carrier, borrow, strip
 from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.hub import Hub, get_hub
 from greenscope.runtime.instruments import hooks
-from greenscope.runtime.links import FailureSpawnedLink, SpawnedLink, SuccessSpawnedLink
+from greenscope.runtime.links import Linked
 from greenscope.runtime.timeout import Timeout, limit
 from greenscope.runtime.timers import Timer
 from greenscope.runtime.waiting import current_hub, interrupt, park, park_until, resume
 
 __all__ = ["Greenlet", "getcurrent"]
 
-NEW, VALUE, ERROR = 0, 3, 4
+NEW, ERROR = 0, 4
 
 _raw_current = _greenlet.getcurrent
 _weakref = weakref.ref
 _hooks = hooks
 _GreenletT = TypeVar("_GreenletT", bound="Greenlet")
-#: links in order: callables, and the raw greenlets that join; a long line becomes a deque once it is served
-Line = list[Any] | deque[Any]
-#: a line this short is served fastest from a list
-SHORT_LINE = 16
-#: links that wait for a carrier instead of being called in the hub
-_SPAWNED = (SpawnedLink, SuccessSpawnedLink, FailureSpawnedLink)
 #: callables that see every Greenlet when it is started (add_spawn_callback)
 _spawn_callbacks: tuple[Callable[[Any], Any], ...] = ()
 
@@ -62,7 +55,7 @@ def getcurrent() -> Any:
     return raw
 
 
-class Greenlet:
+class Greenlet(Linked):
     """A light-weight cooperatively scheduled execution unit.
 
     Runs `run(*args, **kwargs)`, or its own `_run` in a subclass. Raises TypeError when that is not callable.
@@ -77,8 +70,6 @@ class Greenlet:
     _name: str | None = None
     _carrier: Carrier | None = None
     _exc_info: tuple[Any, Any, Any] | None = None
-    _links: Line | None = None
-    _spawned_links: Line | None = None
     _timer: Timer | None = None
     #: what its greenlet-local data hang on (see local)
     _locals: Any = None
@@ -246,42 +237,6 @@ class Greenlet:
     def _wake_for_links(self) -> None:
         if self.hub.finished and self.hub.sleeping:
             self.hub.poller.wake()
-
-    def _notify_links(self) -> None:
-        """Call the links, in order, and put the spawned ones in line; called by the hub."""
-        links = self._links
-        if links and len(links) > SHORT_LINE:
-            links = self._links = deque(links)
-        while links:
-            link = pop_first(links)
-            if link.__class__ is Carrier or isinstance(link, _greenlet.greenlet):  # it joins
-                if link.waiting_on is self:
-                    resume(link)
-                continue
-            if link.__class__ in _SPAWNED:
-                if self._spawned_links is None:
-                    self._spawned_links = [link]
-                    self.hub.link_calls.append(self)
-                else:
-                    self._spawned_links.append(link)
-                continue
-            try:
-                link(self)
-            except BaseException as error:
-                self.hub.handle_error((link, self), type(error), error, error.__traceback__)
-
-    def _next_spawned_link(self) -> Callable[[Any], Any] | None:
-        """Take the next callback that a carrier has to call, None when there are no more; called by carriers."""
-        links = self._spawned_links
-        if links and len(links) > SHORT_LINE and links.__class__ is list:
-            links = self._spawned_links = deque(links)
-        while links:
-            link: Any = pop_first(links)
-            if link.concerns(self):
-                callback: Callable[[Any], Any] = link.callback
-                return callback
-        self._spawned_links = None
-        return None
 
     # -- state
 
@@ -474,52 +429,6 @@ class Greenlet:
         assert exc_info is not None
         raise exc_info[1].with_traceback(exc_info[2])
 
-    # -- links
-
-    def has_links(self) -> int:
-        """Return how many links wait for its end."""
-        return len(self._links or ()) + len(self._spawned_links or ())
-
-    def rawlink(self, callback: Callable[[Any], Any]) -> None:
-        """Call `callback(self)` in the hub when it has ended, also when it has already. It must not block or raise."""
-        if not callable(callback):
-            raise TypeError(f"Expected callable: {callback!r}")
-        links = self._links
-        if links is None:
-            self._links = [callback]
-        else:
-            links.append(callback)
-        if self._state >= VALUE:
-            self.hub.run_callback(self._notify_links)
-
-    def link(self, callback: Callable[[Any], Any], SpawnedLink: Any = SpawnedLink) -> None:
-        """Call `callback(self)` in a greenlet of its own when it has ended, also when it has already."""
-        self.rawlink(SpawnedLink(callback))
-
-    def link_value(self, callback: Callable[[Any], Any], SpawnedLink: Any = SuccessSpawnedLink) -> None:
-        """Do as link(), only when it ended without an error."""
-        self.rawlink(SpawnedLink(callback))
-
-    def link_exception(self, callback: Callable[[Any], Any], SpawnedLink: Any = FailureSpawnedLink) -> None:
-        """Do as link(), only when it failed."""
-        self.rawlink(SpawnedLink(callback))
-
-    def unlink(self, callback: Callable[[Any], Any]) -> None:
-        """Remove a callback of any kind of link; a no-op when it is not there."""
-        for links in (self._links, self._spawned_links):
-            if links:
-                try:
-                    links.remove(callback)
-                    return
-                except ValueError:
-                    pass
-
-    def unlink_all(self) -> None:
-        """Remove all links."""
-        for links in (self._links, self._spawned_links):
-            if links:
-                links.clear()
-
     # -- the rest
 
     def __enter__(self: _GreenletT) -> _GreenletT:
@@ -554,11 +463,6 @@ class Greenlet:
             shown += [f"{key}={repr(arg)[:50]}" for key, arg in self.kwargs.items()]
             self._formatted = f"{text}({', '.join(shown)})" if shown else text
         return self._formatted
-
-
-def pop_first(line: Line) -> Any:
-    """Take the first link of a line."""
-    return line.popleft() if line.__class__ is deque else line.pop(0)  # type: ignore[union-attr, call-arg]
 
 
 class Wake:

@@ -7,14 +7,17 @@ greenlet, and a callback that fails or hangs stops no other. Until its turn come
 stays with its source, where unlink() finds it.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from greenlet import greenlet
 
-from greenscope.runtime.hub import get_hub
+from greenscope.runtime.carriers import VALUE, Carrier
+from greenscope.runtime.hub import Hub, get_hub
+from greenscope.runtime.waiting import resume
 
-__all__ = ["FailureSpawnedLink", "SpawnedLink", "SuccessSpawnedLink"]
+__all__ = ["FailureSpawnedLink", "Linked", "SpawnedLink", "SuccessSpawnedLink"]
 
 
 class SpawnedLink:
@@ -67,3 +70,112 @@ class FailureSpawnedLink(SpawnedLink):
     def concerns(self, source: Any) -> bool:
         """Return True when the source failed."""
         return not source.successful()
+
+
+#: links in order: callables, and the raw greenlets that join; a long line becomes a deque once it is served
+Line = list[Any] | deque[Any]
+#: a line this short is served fastest from a list
+SHORT_LINE = 16
+#: links that wait for a carrier instead of being called in the hub
+_SPAWNED = (SpawnedLink, SuccessSpawnedLink, FailureSpawnedLink)
+
+
+class Linked:
+    """What has an end and tells it: the part of a Greenlet that keeps its links.
+
+    It ends when `_state` reaches VALUE, and its hub then calls `_notify_links`.
+    """
+
+    hub: Hub
+    _state: int
+    _links: Line | None = None
+    _spawned_links: Line | None = None
+
+    def has_links(self) -> int:
+        """Return how many links wait for its end."""
+        return len(self._links or ()) + len(self._spawned_links or ())
+
+    def rawlink(self, callback: Callable[[Any], Any]) -> None:
+        """Call `callback(self)` in the hub when it has ended, also when it has already. It must not block or raise."""
+        if not callable(callback):
+            raise TypeError(f"Expected callable: {callback!r}")
+        links = self._links
+        if links is None:
+            self._links = [callback]
+        else:
+            links.append(callback)
+        if self._state >= VALUE:
+            self.hub.run_callback(self._notify_links)
+
+    def link(self, callback: Callable[[Any], Any], SpawnedLink: Any = SpawnedLink) -> None:
+        """Call `callback(self)` in a greenlet of its own when it has ended, also when it has already."""
+        self.rawlink(SpawnedLink(callback))
+
+    def link_value(self, callback: Callable[[Any], Any], SpawnedLink: Any = SuccessSpawnedLink) -> None:
+        """Do as link(), only when it ended without an error."""
+        self.rawlink(SpawnedLink(callback))
+
+    def link_exception(self, callback: Callable[[Any], Any], SpawnedLink: Any = FailureSpawnedLink) -> None:
+        """Do as link(), only when it failed."""
+        self.rawlink(SpawnedLink(callback))
+
+    def unlink(self, callback: Callable[[Any], Any]) -> None:
+        """Remove a callback of any kind of link; a no-op when it is not there."""
+        for links in (self._links, self._spawned_links):
+            if links:
+                try:
+                    links.remove(callback)
+                    return
+                except ValueError:
+                    pass
+
+    def unlink_all(self) -> None:
+        """Remove all links; whoever joins goes on waiting."""
+        for links in (self._links, self._spawned_links):
+            if links:
+                joining = [link for link in links if isinstance(link, greenlet)]
+                links.clear()
+                links.extend(joining)
+
+    # -- called by the hub and by carriers
+
+    def _notify_links(self) -> None:
+        """Call the links, in order, and put the spawned ones in line; called by the hub."""
+        links = self._links
+        if links and len(links) > SHORT_LINE:
+            links = self._links = deque(links)
+        while links:
+            link = pop_first(links)
+            if link.__class__ is Carrier or isinstance(link, greenlet):  # it joins
+                if link.waiting_on is self:
+                    resume(link)
+                continue
+            if link.__class__ in _SPAWNED:
+                if self._spawned_links is None:
+                    self._spawned_links = [link]
+                    self.hub.link_calls.append(self)
+                else:
+                    self._spawned_links.append(link)
+                continue
+            try:
+                link(self)
+            except BaseException as error:
+                self.hub.handle_error((link, self), type(error), error, error.__traceback__)
+
+    def _next_spawned_link(self) -> Callable[[Any], Any] | None:
+        """Take the next callback that a carrier has to call, None when there are no more; called by carriers."""
+        links = self._spawned_links
+        if links and len(links) > SHORT_LINE and links.__class__ is list:
+            links = self._spawned_links = deque(links)
+        while links:
+            link: Any = pop_first(links)
+            if link.concerns(self):
+                callback: Callable[[Any], Any] = link.callback
+                return callback
+        self._spawned_links = None
+        return None
+
+
+def pop_first(line: Line) -> Any:
+    """Take the first link of a line."""
+    return line.popleft() if line.__class__ is deque else line.pop(0)  # type: ignore[union-attr, call-arg]

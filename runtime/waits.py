@@ -11,8 +11,9 @@ from typing import Any
 
 from greenlet import getcurrent
 
+from greenscope.runtime.carriers import VALUE
 from greenscope.runtime.exceptions import GreenletExit
-from greenscope.runtime.greenlet import VALUE, Greenlet
+from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import get_hub
 from greenscope.runtime.instruments import hooks
 from greenscope.runtime.timeout import Timeout, limit

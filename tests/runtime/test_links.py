@@ -185,6 +185,15 @@ def test_unlink_removes_each_kind_and_unlink_all_all() -> None:
     assert task.dead
 
 
+def test_unlink_all_leaves_who_joins() -> None:
+    task = spawn(sleep, 1)
+    joiner = spawn(task.join)
+    sleep(0)
+    task.unlink_all()
+    joiner.join()
+    assert task.dead
+
+
 def test_link_takes_a_class_of_ones_own() -> None:
     class Noted(SpawnedLink):
         def __call__(self, source: Any) -> None:
