@@ -50,7 +50,7 @@ def getcurrent() -> Any:
     """Return the Greenlet that runs, or the raw greenlet where no Greenlet does. Does not block."""
     raw = _raw_current()
     if raw.__class__ is Carrier:
-        task = raw.task  # type: ignore[attr-defined]
+        task = raw.task
         return raw if task is None else task
     return raw
 
@@ -245,7 +245,8 @@ class Greenlet(Linked):
         """True from start() until it ends."""
         return self._state == PENDING or self._state == RUNNING
 
-    __bool__ = started.fget  # type: ignore[assignment]
+    def __bool__(self) -> bool:
+        return self._state == PENDING or self._state == RUNNING
 
     @property
     def dead(self) -> bool:
@@ -520,4 +521,5 @@ def spawn_raw(function: Callable[..., Any], *args: Any, **kwargs: Any) -> _green
     if _hooks.spawned_raw:
         _hooks.call("spawned_raw", raw)
     hub.run_callback(raw.switch, *args)
-    return raw
+    started: _greenlet.greenlet = raw
+    return started

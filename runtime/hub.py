@@ -200,19 +200,20 @@ class Hub(greenlet):
         self.switches += self.batch
         while self.batch:
             self.batch -= 1
-            self.current = entry = popleft()
+            entry: Any = popleft()
+            self.current = raw = entry
             self.now = begin
             try:
                 if entry.__class__ is Carrier or isinstance(entry, greenlet):
-                    entry.ready_time += begin - entry.ready_at
+                    raw.ready_time += begin - raw.ready_at
                     entry.switch()
                     end = clock()
                     spent = end - begin
-                    entry.run_time += spent
-                    entry.switches += 1
-                    if spent > entry.longest_run:
-                        entry.longest_run = spent
-                    entry.parked_at = begin = end
+                    raw.run_time += spent
+                    raw.switches += 1
+                    if spent > raw.longest_run:
+                        raw.longest_run = spent
+                    raw.parked_at = begin = end
                 else:
                     entry._turn(self)
                     begin = clock()
@@ -311,7 +312,7 @@ class Hub(greenlet):
         message = (
             "This operation would block forever: nothing is ready and no timer, descriptor or thread can wake the hub"
         )
-        self.parent.throw(LoopExit(message, self))
+        self._throw_main(LoopExit(message, self))
 
     # -- asking the hub for something
 
@@ -376,7 +377,8 @@ class Hub(greenlet):
             raise AssertionError("a hub cannot destroy itself")
         if _thread_local.__dict__.get("hub") is self:
             del _thread_local.hub
-        for raw in (self.parent, getcurrent()):
+        raws: tuple[Any, ...] = (self.parent, getcurrent())
+        for raw in raws:
             if getattr(raw, "hub", None) is self:
                 del raw.hub
         if self._threadpool is not None:
@@ -419,7 +421,8 @@ class Hub(greenlet):
             self.run_callback(self._throw_main, value)
 
     def _throw_main(self, value: BaseException) -> None:
-        self.parent.throw(value)
+        main: Any = self.parent
+        main.throw(value)
 
     def print_exception(self, context: Any, type_: Any, value: Any, tb: Any) -> None:
         """Write an error and whose it was to stderr; never raises, writes nothing when there is no stderr."""
@@ -533,7 +536,7 @@ def get_hub() -> Hub:
         hub = Hub()
         _thread_local.hub = hub
         if threading.get_ident() != threading.main_thread().ident:
-            _thread_local.keeper = _Keeper(hub)  # type: ignore[attr-defined]
+            _thread_local.keeper = _Keeper(hub)
         if hooks.hub_opened:
             hooks.call("hub_opened", hub)
         return hub

@@ -119,7 +119,7 @@ class Linked:
         """Do as link(), only when it failed."""
         self.rawlink(SpawnedLink(callback))
 
-    def unlink(self, callback: Callable[[Any], Any]) -> None:
+    def unlink(self, callback: Any) -> None:
         """Remove a callback of any kind of link; a no-op when it is not there."""
         for links in (self._links, self._spawned_links):
             if links:
@@ -145,10 +145,10 @@ class Linked:
         if links and len(links) > SHORT_LINE:
             links = self._links = deque(links)
         while links:
-            link = pop_first(links)
+            link = raw = pop_first(links)
             if link.__class__ is Carrier or isinstance(link, greenlet):  # it joins
-                if link.waiting_on is self:
-                    resume(link)
+                if raw.waiting_on is self:
+                    resume(raw)
                 continue
             if link.__class__ in _SPAWNED:
                 if self._spawned_links is None:
@@ -178,4 +178,4 @@ class Linked:
 
 def pop_first(line: Line) -> Any:
     """Take the first link of a line."""
-    return line.popleft() if line.__class__ is deque else line.pop(0)  # type: ignore[union-attr, call-arg]
+    return line.popleft() if line.__class__ is deque else line.pop(0)  # type: ignore[call-arg]

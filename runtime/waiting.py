@@ -89,9 +89,9 @@ def park(waiting_on: Any) -> None:
 
     Raises what interrupt() was given, and BlockingSwitchOutError in the hub, where nothing may block.
     """
-    raw = getcurrent()
+    raw: Any = getcurrent()
     try:
-        hub = raw.hub
+        hub: Hub = raw.hub
     except AttributeError:
         hub = current_hub(raw)
     if raw is hub:
@@ -237,7 +237,7 @@ def _unpark(raw: Any, hub: Hub) -> None:
             hub.ready[hub.ready.index(raw)] = _VACANCY  # other threads append only: the index stays true
         except ValueError:
             pass
-        if waiting_on is not READY:
+        if isinstance(waiting_on, Thrown):
             _interrupt_again(raw, hub, waiting_on.errors)
 
 
@@ -277,9 +277,9 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
 
     With `ref=False` the sleep alone does not keep `wait()` waiting.
     """
-    raw = getcurrent()
+    raw: Any = getcurrent()
     try:
-        hub = raw.hub
+        hub: Hub = raw.hub
     except AttributeError:
         hub = current_hub(raw)
     if raw is hub:
