@@ -56,8 +56,8 @@ class Observed:
     def start(self) -> None:
         """Start it and wait until it listens."""
         self.url_file.unlink(missing_ok=True)
-        command = [sys.executable, str(OBSERVED), "--url-file", str(self.url_file), "--port", str(self.port)]
-        self.process = subprocess.Popen([*command, *self.options], stderr=subprocess.PIPE)
+        command = [*self.program(), "--url-file", str(self.url_file), "--port", str(self.port)]
+        self.process = subprocess.Popen([*command, *self.options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 20
         while not (self.url_file.exists() and self.url_file.read_text()):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -66,6 +66,10 @@ class Observed:
             time.sleep(0.02)
         self.base = self.url_file.read_text().split("/#")[0]
         self.port = int(self.base.rsplit(":", 1)[1])
+
+    def program(self) -> list[str]:
+        """Return what is started, without its options."""
+        return [sys.executable, str(OBSERVED)]
 
     def stop(self) -> None:
         """End it; idempotent."""
@@ -80,6 +84,14 @@ class Observed:
             process.wait(5)
         assert process.stderr is not None
         process.stderr.close()
+
+
+class Demo(Observed):
+    """The demo as a user starts it: the native runtime over real files."""
+
+    def program(self) -> list[str]:
+        """Return the command of the README."""
+        return [sys.executable, "-m", "greenscope", "demo", "--token", TOKEN]
 
 
 class Tab:
@@ -160,6 +172,14 @@ def start_observed(folder: Path) -> Iterator[Callable[..., Observed]]:
     yield start
     for observed in started:
         observed.stop()
+
+
+@pytest.fixture(scope="module")
+def demo(folder: Path) -> Iterator[Demo]:
+    """Return the demo, running."""
+    demo = Demo(folder / "url-demo")
+    yield demo
+    demo.stop()
 
 
 @pytest.fixture(scope="session")
