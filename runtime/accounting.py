@@ -30,10 +30,8 @@ def open_account(raw: Any, now: float) -> None:
 def open_accounts(hub: Any) -> None:
     """Begin the accounts of all that live in a hub; called in its thread when accounting was turned on."""
     hub.now = now = monotonic()
-    for ref in list(hub.carriers):
-        carrier = ref()
-        if carrier is not None:
-            open_account(carrier, now)
+    for carrier in list(hub.carriers):
+        open_account(carrier, now)
     for entry in hub.ready:
         if hasattr(entry, "gr_frame") and hasattr(entry, "waiting_on"):
             open_account(entry, now)

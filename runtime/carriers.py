@@ -22,7 +22,6 @@ A carrier outlives its jobs, so whoever means a job and acts later (a Timeout, a
 keeps `job_of(carrier)` and compares it then: it must not hit the next job.
 """
 
-import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +74,7 @@ class Carrier(greenlet):
         self._locals: object = None
         self.waiting_on: Any = None
         open_account(self, 0.0)
-        hub.carriers.add(weakref.ref(self, hub.carriers.discard))
+        hub.carriers.add(self)
 
     def run(self) -> None:
         """Serve jobs until something is thrown into it while it is free."""
@@ -121,6 +120,7 @@ class Carrier(greenlet):
             try:
                 switch()
             except BaseException:
+                hub.carriers.discard(self)
                 if self in free:
                     free.remove(self)
                 raise

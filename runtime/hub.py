@@ -81,8 +81,8 @@ class Hub(greenlet):
         self.finished: list[Any] = []
         self.link_calls: deque[Any] = deque()
         self.free: list[Carrier] = []
-        #: weak references to all carriers, for observers
-        self.carriers: set[weakref.ref[Carrier]] = set()
+        #: all carriers, for observers; their own stacks hold them anyway, until they end
+        self.carriers: set[Carrier] = set()
         self.timers = Timers()
         self.poller = Poller()
         self.idents = Idents()

@@ -44,7 +44,7 @@ from greenscope.app.probe import Capability
 from greenscope.runtime.every import every
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import Hub, hubs
-from greenscope.runtime.instruments import hooks
+from greenscope.runtime.instruments import HOOKS, hooks
 from greenscope.runtime.pool import groups
 
 #: events kept between two drains
@@ -134,9 +134,8 @@ class NativeProbe:
         """Register what lives in a hub: its main greenlet, what runs or is parked, what is about to begin."""
         if hub.parent is not None:
             self._adopt(hub.parent)
-        for carrier_ref in list(hub.carriers):
-            carrier = carrier_ref()
-            if carrier is not None and carrier.task is not None:
+        for carrier in list(hub.carriers):
+            if carrier.task is not None:
                 self._adopt(carrier.task)
         for entry in list(hub.ready):
             if isinstance(entry, Greenlet):
@@ -215,7 +214,25 @@ class NativeProbe:
         """Make records of what the hooks noted since the last call. Does not block on the program."""
         self.control.expire()
         self._reap()
+        self._look_after_hooks()
         return self.told.drain()
+
+    def _look_after_hooks(self) -> None:
+        """Tell which of our hooks the runtime has removed because they raised: that is a bug of ours."""
+        if not self._attached:
+            return
+        for name in HOOKS:
+            hook = getattr(self, name, None)
+            if hook is not None and hook not in getattr(hooks, name):
+                self._fault(f"the hook {name} raised and was removed")
+        for name, callback in (("end", self.hooks.on_succeeded), ("failure", self.hooks.on_failed)):
+            if not every.has(callback):
+                self._fault(f"the link on every {name} raised and was removed")
+
+    def _fault(self, text: str) -> None:
+        if text not in self.faults:
+            self.faults.append(text)
+            del self.faults[:-20]
 
     def _reap(self) -> None:
         """Tell the end of raw greenlets, which have no links, and of groups that are gone."""

@@ -377,7 +377,7 @@ def test_carriers_of_a_destroyed_hub_are_freed() -> None:
 
     def thread() -> None:
         joinall([spawn(sleep, 0) for _ in range(20)])
-        refs.extend(get_hub().carriers)
+        refs.extend(weakref.ref(carrier) for carrier in get_hub().carriers)
         get_hub().destroy()
 
     native = threading.Thread(target=thread)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -406,7 +407,7 @@ def test_thread_that_ends_takes_its_hub_along(hub: Hub) -> None:
 
     def body() -> None:
         joinall([spawn(sleep, 0) for _ in range(10)])
-        refs.extend(get_hub().carriers)
+        refs.extend(weakref.ref(carrier) for carrier in get_hub().carriers)
 
     for _ in range(3):
         in_thread(body)
