@@ -1,11 +1,12 @@
-"""The watchdog: a look at the hubs fifty times a second, to see a block while it lasts.
+"""The watchdog: a look at the hubs twenty times a second, to see a block while it lasts.
 
     look ---> hub's turn lasts > 0.1 s ---> `blocked` begin ---> more looks, a stack each ---> `blocked` end, ledger
        `----> we ourselves came late -----> nobody could run: the interpreter was held, and by whom is seen afterwards
 
 It is a task of the dashboard's loop, in the dashboard's thread, and only reads: `Probe.hubs` is a few attributes per
 hub, and a frame walk for one whose turn lasts. The observed program pays for the moments in which this thread has the
-interpreter, nothing else.
+interpreter, nothing else. Those are few: as long as turns are short, a look every 50 ms is enough to catch each one
+that becomes long; from a turn of 20 ms on it looks every 20 ms.
 
 Who is to blame for a long turn? The stacks of its looks are counted by the program's own innermost frame, and the most
 frequent one is the culprit. If several greenlets were seen running within one turn, no single one held the hub: the
@@ -13,7 +14,8 @@ turn was crowded, and the ledger says so.
 
 Our own lateness tells when the interpreter was held (a call into C that does not let go of it): a look that comes more
 than 0.2 s late, though this thread has used hardly any processor time itself, in the middle of a hub's turn. When that
-call returns, the interpreter is handed to us first, so that the frame seen then is still the one that made the call.
+call returns, the interpreter is handed on, mostly to us, and the frame seen then is still the one that made the call
+(where it is not, `suspects` finds out by the accounts).
 A machine that stops the whole process looks the same, but for the processor time of the process: that is told, too.
 """
 
@@ -26,13 +28,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenscope.app.findings.ledger import Block, Ledger, LedgerEntry
 from greenscope.app.findings.sites import program_site
+from greenscope.app.findings.suspects import Stretch, find_ended, find_living
+from greenscope.app.history import Entry
 from greenscope.app.model import Event, HubSample, Site
 
 if TYPE_CHECKING:
     from greenscope.app.feed import Feed
 
-#: seconds between two looks
-PERIOD: Final = 0.02
+#: seconds between two looks, and between two at a turn that has lasted for long enough to be watched closely
+PERIOD: Final = 0.05
+CLOSE_PERIOD: Final = 0.02
+CLOSE_AFTER: Final = 0.02
 #: a turn that lasts longer is a block
 BLOCKED_AFTER: Final = 0.1
 #: a look that comes so much too late tells that the interpreter was held
@@ -47,13 +53,15 @@ _SAME: Final = 0.01
 _COVERS: Final = 0.8
 _STACKS_KEPT: Final = 50
 STRETCHES_KEPT: Final = 100
+#: the latest stretches that an end is compared with
+_SUSPECTED: Final = 3
 #: one greenlet seen in this share of a turn's looks has held it alone
 _ALONE: Final = 0.6
-#: looks between two of the places where hubs run, and how many of those are kept (10 s)
-PLACE_EVERY: Final = 5
+#: seconds between two of the places where hubs run, and how many of those are kept
+PLACE_EVERY: Final = 0.1
 PLACES_KEPT: Final = 200
 #: looks over which lag is told
-LAGS_KEPT: Final = 500
+LAGS_KEPT: Final = 600
 #: after a fault of its own it looks again in so many seconds
 _RETRY: Final = 1.0
 
@@ -97,23 +105,26 @@ class Watchdog:
         self._turns: dict[int, _Turn] = {}
         #: second, own and process' processor time of the latest look
         self._latest: tuple[float, float, float] | None = None
+        #: seconds until the next look
+        self.period = PERIOD
         self._since = time.perf_counter()
         self._busy = 0.0
         self.looks = 0
-        #: stretches in which nobody could run and no hub was in a turn: when it ended, how long it lasted
-        self.held_by_others: deque[tuple[float, float]] = deque(maxlen=STRETCHES_KEPT)
+        #: stretches in which nobody could run, and nobody is known to have been it
+        self.held_by_others: deque[Stretch] = deque(maxlen=STRETCHES_KEPT)
         #: stretches in which the process as a whole did not run
-        self.stopped: deque[tuple[float, float]] = deque(maxlen=STRETCHES_KEPT)
+        self.stopped: deque[Stretch] = deque(maxlen=STRETCHES_KEPT)
         #: where hubs were running at the latest looks
         self.places: deque[tuple[float, Job, Site | None]] = deque(maxlen=PLACES_KEPT)
-        self._lags: deque[tuple[float, float]] = deque(maxlen=LAGS_KEPT)
+        self._placed = float("-inf")
+        self._lags: deque[tuple[float, float, float]] = deque(maxlen=LAGS_KEPT)
 
     # -- looking
 
     async def run(self) -> None:
         """Look until cancelled; a fault of its own is reported and does not end it."""
         while True:
-            await asyncio.sleep(PERIOD)
+            await asyncio.sleep(self.period)
             try:
                 self.look()
             except Exception as error:
@@ -124,39 +135,59 @@ class Watchdog:
 
     def look(self) -> None:
         """Look at every hub once. Does not block."""
-        begun = time.perf_counter()
         now = self.feed.now
-        late, ran = self._lateness(now)
+        own = self._own_time()
+        late, ran = self._lateness(now, own)
         hubs = self.feed.probe.hubs()
         covered = False
         for hub in hubs:
             turn = self._see(hub, now)
             if late and turn is not None and turn.lag >= _COVERS * late:
                 covered = True
-                turn.held += late if ran else 0.0
-                turn.stopped += 0.0 if ran else late
+                stretch = min(turn.lag, late + self.period)
+                turn.held += stretch if ran else 0.0
+                turn.stopped += 0.0 if ran else stretch
         for ident in self._turns.keys() - {hub.thread_ident for hub in hubs}:
             self._end(ident, now, now)
         for turn in self._turns.values():
             if turn.lag >= BLOCKED_AFTER:
                 self._show(turn, now)
         if late and not ran:
-            self.stopped.append((now, late))
+            self.stopped.append(Stretch(now, late))
         elif late and not covered:
-            self.held_by_others.append((now, late))
-        self._lags.append((now, max((hub.lag for hub in hubs), default=0.0)))
-        if self.looks % PLACE_EVERY == 0:
+            self._note_held(Stretch(now, late))
+        lag = max((hub.lag for hub in hubs), default=0.0)
+        self._lags.append((now, self.period + late, lag))
+        self.period = CLOSE_PERIOD if lag >= CLOSE_AFTER else PERIOD
+        if now - self._placed >= PLACE_EVERY:
+            self._placed = now
             self._note_places(hubs, now)
         self.looks += 1
-        self._busy += time.perf_counter() - begun
+        self._busy += self._own_time() - own
 
-    def _lateness(self, now: float) -> tuple[float, bool]:
+    def _note_held(self, stretch: Stretch) -> None:
+        block = find_living(stretch, self.feed.probe, self.feed.population)
+        if block is None:
+            self.held_by_others.append(stretch)
+        else:
+            self._book(block)
+
+    def on_end(self, entry: Entry) -> None:
+        """Look whether a greenlet that has ended was the one who held the interpreter."""
+        for stretch in list(self.held_by_others)[-_SUSPECTED:]:
+            block = find_ended(stretch, entry)
+            if block is not None:
+                self.held_by_others.remove(stretch)
+                self._book(block)
+                return
+
+    def _lateness(self, now: float, own: float) -> tuple[float, bool]:
         """Return for how long this thread could not run though it wanted to (0: it could), and whether others ran."""
-        own, process = self._own_time(), self._process_time()
+        process = self._process_time()
         latest, self._latest = self._latest, (now, own, process)
         if latest is None:
             return 0.0, True
-        late = now - latest[0] - PERIOD
+        late = now - latest[0] - self.period
         if late <= HELD_AFTER or own - latest[1] >= OWN_SHARE * late:
             return 0.0, True
         return late, process - latest[2] >= STOPPED_SHARE * late
@@ -196,11 +227,14 @@ class Watchdog:
         if not turn.told:
             return
         lasted = turn.lag + max(0.0, min(latest, now) - turn.seen) / 2
-        block = _block(turn, self._exactly(turn, lasted, now))
-        self.ledger.book(block, turn.entry)
+        self._book(_block(turn, self._exactly(turn, lasted, now)), turn.entry)
+
+    def _book(self, block: Block, entry: LedgerEntry | None = None) -> None:
+        """Enter a block that is over, and tell of it."""
+        self.ledger.book(block, entry)
         if block.holders == 1 and getattr(self.feed.probe, "tells_blocks", False):
             return  # the probe's own event tells the end
-        ended = Event("blocked", turn.began + block.lasted, block.greenlet, detail={"duration": block.lasted})
+        ended = Event("blocked", block.began + block.lasted, block.greenlet, detail={"duration": block.lasted})
         self.feed.population.apply(ended)
         self._publish("end", block)
 
@@ -240,12 +274,13 @@ class Watchdog:
                 self.places.append((now, job, sample.place))
 
     def lag_share(self, since: float) -> float:
-        """Return the share of looks after the `since` second that found a hub in a turn of more than 0.1 s."""
-        lags = [lag for t, lag in self._lags if t >= since]
-        return sum(lag >= BLOCKED_AFTER for lag in lags) / len(lags) if lags else 0.0
+        """Return the share of the time after the `since` second in which a hub was in a turn of more than 0.1 s."""
+        lags = [(took, lag) for t, took, lag in self._lags if t >= since]
+        whole = sum(took for took, _ in lags)
+        return sum(took for took, lag in lags if lag >= BLOCKED_AFTER) / whole if whole else 0.0
 
     def cost(self) -> dict[str, float]:
-        """Return what looking costs: `look_us`, microseconds each, and `share` of a core since it began."""
+        """Return what looking costs in processor time: `look_us`, microseconds each, and `share` of a core."""
         elapsed = max(1e-9, time.perf_counter() - self._since)
         return {"look_us": self._busy / max(1, self.looks) * 1e6, "share": self._busy / elapsed}
 

@@ -128,6 +128,8 @@ class Diagnosis:
         for entry in ring.after(self._read):
             if entry.kind in _ENDS:
                 surveyor.on_end(entry)
+                if self.watchdog.held_by_others:
+                    self.watchdog.on_end(entry)
             for check in self._listeners.get(entry.kind, ()):
                 try:
                     check.on_event(entry)

@@ -128,7 +128,7 @@ def test_held_interpreter_is_told_with_the_culprit_afterwards(desk: Desk, monkey
     desk.run(0.5, look=0.02)
     hold(desk, 1.25, held=1.0)
     row = desk.row("blocked")
-    assert row["summary"].startswith("The interpreter was held for 0.98 s")
+    assert row["summary"].startswith("The interpreter was held for 1.0 s")
     assert "culprit afterwards: crunch (jobs.py:41)" in row["summary"]
     assert row["severity"] == "warning"
 

@@ -143,8 +143,9 @@ def test_loop_that_spins_is_found_with_its_function(watched: Watched) -> None:
 
 
 def test_call_that_holds_the_interpreter_is_named_afterwards(watched: Watched) -> None:
-    watched.wait_for_looks() if hasattr(watched, "wait_for_looks") else time.sleep(0.1)
-    watched.thread.call(spawn, hold_the_interpreter)
+    time.sleep(0.1)
+    greenlet = watched.thread.call(spawn, hold_the_interpreter)
+    watched.thread.call(greenlet.join)  # without waking up meanwhile: nobody else wants the interpreter
     row = watched.wait("blocked", lambda row: not row["lasts"])
     assert row["culprit"]["line"] == line_of(hold_the_interpreter, "sum(range(")
     assert row["held"] > 0.2
@@ -153,6 +154,28 @@ def test_call_that_holds_the_interpreter_is_named_afterwards(watched: Watched) -
         f"culprit afterwards: hold_the_interpreter (test_findings_native.py:{row['culprit']['line']})"
         in (row["summary"])
     )
+
+
+def test_call_that_holds_the_interpreter_is_named_among_threads_that_want_it(watched: Watched) -> None:
+    done: list[bool] = []
+
+    def nag() -> None:
+        while not done:
+            time.sleep(0.001)
+
+    nagging = [threading.Thread(target=nag) for _ in range(4)]
+    for thread in nagging:
+        thread.start()
+    try:
+        time.sleep(0.1)
+        watched.thread.call(spawn, hold_the_interpreter)
+        row = watched.wait("blocked", lambda row: not row["lasts"])
+    finally:
+        done.append(True)
+        for thread in nagging:
+            thread.join()
+    assert row["culprit"]["function"] == "hold_the_interpreter"
+    assert row["held"] > 0.2
 
 
 def test_dry_pool_names_its_longest_holder(watched: Watched) -> None:

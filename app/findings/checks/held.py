@@ -21,7 +21,7 @@ class Held(Check):
     def check(self, scene: Scene) -> Iterable[Case]:
         """Return what was seen of it within the last two minutes."""
         for stopped, stretches in ((False, scene.watchdog.held_by_others), (True, scene.watchdog.stopped)):
-            seen = [(ended, lasted) for ended, lasted in stretches if scene.now - ended <= TOLD]
+            seen = [(one.ended, one.lasted) for one in stretches if scene.now - one.ended <= TOLD]
             if not seen:
                 continue
             total = sum(lasted for _, lasted in seen)
