@@ -76,7 +76,13 @@ def build_parser() -> Parser:
 
     serve = commands.add_parser("serve", help="one page over all watched processes with sockets in a folder")
     add_server_options(serve)
-    serve.add_argument("directory", type=Path, metavar="DIRECTORY")
+    serve.add_argument(
+        "directory",
+        type=Path,
+        nargs="?",
+        metavar="DIRECTORY",
+        help="default: where server workers put them",
+    )
     serve.set_defaults(function=run_serve)
     return parser
 
@@ -148,10 +154,8 @@ def run_demo(options: argparse.Namespace) -> int:
 
 def run_serve(options: argparse.Namespace) -> int:
     """Merge the dashboards whose sockets lie in a folder."""
-    try:
-        from greenscope.app.merging import serve_directory
-    except ImportError:
-        raise ValueError("serve: merging several processes is not part of this version yet") from None
+    from greenscope.app.merging import serve_directory
+
     status: int = serve_directory(options)
     return status
 

@@ -7,7 +7,7 @@ what somebody comes back for.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -140,6 +140,12 @@ class Retention:
             from_others = len(self._others) > self.limit // 5 or not self._failures
             gone.append(_pop_oldest(self._others if from_others else self._failures))
         return gone
+
+    def discard(self, which: Callable[[int], bool]) -> None:
+        """Forget those whose id is meant."""
+        for store in (self._failures, self._others):
+            for id in [id for id in store if which(id)]:
+                del store[id]
 
     def expire(self, now: float) -> list[Life]:
         """Forget what is too old; return it."""

@@ -19,6 +19,7 @@ from greenscope.app.bodies import BodyError, error_response
 from greenscope.app.pages import PAGES, Page
 from greenscope.app.pages.errors import render_error
 from greenscope.app.query import QueryError
+from greenscope.app.wire_source import ROUTES
 
 WORDS = {404: ("not-found", "there is nothing here"), 405: ("method", "this method is not used here")}
 
@@ -32,6 +33,7 @@ def build_routes(
         for operation in OPERATIONS
     ]
     routes.append(Route("/events", stream, methods=["GET"], name="stream"))
+    routes += ROUTES
     routes.append(Route("/static/{path:path}", assets.endpoint, methods=["GET"], name="static"))
     routes += [Route(page.path, page.endpoint, methods=["GET"], name=page.name) for page in pages]
     return routes
@@ -40,7 +42,7 @@ def build_routes(
 def is_page(request: Request) -> bool:
     """Tell whether a person is looking: a browser that asked for something that is not data."""
     path = route_path(request.scope)
-    machine = path.startswith(("/api/", "/static/")) or path == "/events"
+    machine = path.startswith(("/api/", "/static/", "/wire")) or path == "/events"
     return not machine and "text/html" in request.headers.get("accept", "")
 
 
