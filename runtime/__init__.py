@@ -3,7 +3,8 @@
     from greenscope.runtime import spawn, sleep, joinall
     joinall([spawn(work, n) for n in range(1000)])
 
-Modules are named as in gevent: event, lock, queue, pool, timeout, local, threadpool, subprocess, socket, select.
+Modules are named as in gevent: event, lock, queue, pool, timeout, local, threadpool, subprocess, socket, select, os,
+signal, util. What differs from gevent is in the README, section "Coming from gevent".
 """
 
 import importlib
@@ -20,6 +21,7 @@ __all__ = [
     "Greenlet",
     "GreenletExit",
     "Timeout",
+    "fork",
     "get_hub",
     "getcurrent",
     "idle",
@@ -27,6 +29,8 @@ __all__ = [
     "joinall",
     "kill",
     "killall",
+    "reinit",
+    "signal_handler",
     "sleep",
     "spawn",
     "spawn_later",
@@ -43,10 +47,15 @@ _MODULES = {
     *("event", "lock", "queue", "local", "pool"),
     *("greenlet", "hub", "timeout", "exceptions"),
     *("socket", "select", "subprocess", "thread", "threadpool", "testing"),
+    *("os", "signal", "util"),
 }
+#: names whose modules bring more along than most programs want
+_LATE = {"fork": "os", "reinit": "os", "signal_handler": "signal"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _LATE:
+        return getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
