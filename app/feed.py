@@ -455,5 +455,5 @@ class Feed:
             "live": len(self.population.lives),
             "finished_kept": len(self.population.finished),
             "events_kept": len(self.ring),
-            "fault": self.fault,
+            "fault": self.fault or safe_text(next(reversed(getattr(self.probe, "faults", ())), "")),
         }

@@ -46,6 +46,10 @@ class EveryGreenlet:
         self._on_exception = tuple(one for one in self._on_exception if one != callback)
         self.listening = bool(self._on_value or self._on_exception)
 
+    def has(self, callback: Callback) -> bool:
+        """Tell whether a callback is linked."""
+        return callback in self._on_value or callback in self._on_exception
+
     def notify(self, finished: list[Any]) -> None:
         """Call the callbacks for each of the greenlets that have ended; called by the hub."""
         for greenlet in finished:

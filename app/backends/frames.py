@@ -80,23 +80,35 @@ def source_line(file: str, line: int) -> str:
 
 
 def function_of(function: Any) -> tuple[str, str, int]:
-    """Return (qualified name, file, line) of whatever a greenlet was told to run; never calls a repr."""
+    """Return (qualified name, file, line) of whatever a greenlet was told to run; never raises, never calls a repr."""
     for _ in range(10):
-        inner = getattr(function, "func", None) if type(function).__name__ == "partial" else None
+        inner = attribute(function, "func") if type(function).__name__ == "partial" else None
         if inner is None:
-            inner = getattr(function, "__func__", None) or getattr(function, "__wrapped__", None)
+            inner = attribute(function, "__func__")
+        if inner is None:
+            inner = attribute(function, "__wrapped__")
         if inner is None:
             break
         function = inner
-    code = getattr(function, "__code__", None)
+    code = attribute(function, "__code__")
     if not isinstance(code, CodeType):
-        code = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004 - its code is wanted
-    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
-    if not isinstance(name, str):
+        code = attribute(attribute(type(function), "__call__"), "__code__")
+    name = attribute(function, "__qualname__")
+    if type(name) is not str:
+        name = attribute(function, "__name__")
+    if type(name) is not str:
         name = type(function).__qualname__
     if isinstance(code, CodeType):
         return name, code.co_filename, code.co_firstlineno
     return name, "", 0
+
+
+def attribute(value: Any, name: str) -> Any:
+    """Return an attribute of an object of the program, None when there is none or reading it raises anything."""
+    try:
+        return getattr(value, name, None)
+    except BaseException:
+        return None
 
 
 def traceback_sites(tb: Any, hidden: Callable[[str], bool] = lambda _: False) -> tuple[Site, ...]:

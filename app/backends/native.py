@@ -111,7 +111,8 @@ class NativeProbe:
         every.link_exception(self.hooks.on_failed)
         hooks.add(self)
         for hub in list(hubs):
-            self._discover(hub)
+            if not hub.dead:
+                self._discover(hub)
         for group in list(groups):
             for member in list(group.greenlets):
                 self.grouped(group, member)

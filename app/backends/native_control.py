@@ -89,7 +89,9 @@ class NativeControl:
         """Kill one greenlet; `alive` with its place when it caught the exception."""
         greenlet = self.probe.alive.get(id)
         if greenlet is None:
-            return self._now("unknown", f"No live greenlet has the id {id}.")
+            if 0 < id <= self.probe.told.newest:  # ids count up, so it did exist
+                return self._now("gone", "It had ended already.")
+            return self._now("unknown", f"No greenlet has the id {id}.")
         if isinstance(greenlet, Hub) or greenlet.parent is None:
             return self._now("refused", "This is the main greenlet of its thread: killing it would end the program.")
         request = Request(timeout, lambda: self._survivors([id], "It caught the exception and lives on."))

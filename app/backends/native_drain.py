@@ -39,6 +39,8 @@ class NativeDrain:
         self.known: dict[int, GreenletRecord] = {}
         #: everything noted so far, told or shed
         self.count = 0
+        #: the greatest id among the notes taken so far
+        self.newest = 0
         self._unbegun: dict[int, Any] = {}
         #: ids of shed lives whose end has not been taken yet
         self._shed: set[int] = set()
@@ -69,6 +71,7 @@ class NativeDrain:
     def _tell(self, noted: tuple[Any, ...], events: list[Event]) -> None:
         kind, t, id = noted[:3]
         if kind == "spawned":
+            self.newest = max(self.newest, id)
             greenlet = noted[3]
             if getattr(greenlet, "_state", 0) == _VALUE and id not in self.probe.killing:
                 if not self._left:

@@ -40,7 +40,10 @@ class NativeView:
         for id in ids:
             greenlet = alive.get(id)
             if greenlet is not None:
-                sample = self._sample(id, greenlet)
+                try:
+                    sample = self._sample(id, greenlet)
+                except BaseException:  # an attribute of the program's own waitable raised: this one is left out
+                    continue
                 if sample is not None:
                     samples.append(sample)
         return samples
