@@ -54,6 +54,10 @@ __all__ = ["Callback", "Hub", "LoopExit", "get_hub", "get_hub_if_exists", "set_c
 LONGEST_SLEEP = 86400.0
 
 
+#: switches from greenlet to greenlet between two looks of the hub; some 30 us in all
+RELAYS = 64
+
+
 class Hub(greenlet):
     """The event loop of one thread; get it with get_hub()."""
 
@@ -97,6 +101,8 @@ class Hub(greenlet):
         self.current: Any = None
         #: entries of the running batch that are still in the ready queue
         self.batch = 0
+        #: how many greenlets may still switch straight to the next one that is ready (see waiting)
+        self.relays = 0
         self.turns = 0
         self.switches = 0
         self.turn_at = monotonic()
@@ -169,6 +175,7 @@ class Hub(greenlet):
         popleft = ready.popleft
         while True:
             self.batch = len(ready)
+            self.relays = 0 if self._shuffle is not None else RELAYS
             while self.batch:
                 self.batch -= 1
                 entry = popleft()
@@ -197,6 +204,7 @@ class Hub(greenlet):
             open_accounts(self)
         begin = clock()
         self.batch = len(ready)
+        self.relays = 0  # each switch is to be accounted for
         self.switches += self.batch
         while self.batch:
             self.batch -= 1
@@ -371,7 +379,7 @@ class Hub(greenlet):
         """A small number that no other live hub has."""
         return _hub_idents.of(self)
 
-    def destroy(self, destroy_loop: bool = True) -> None:
+    def destroy(self, destroy_loop: bool | None = None) -> None:
         """End the hub and give its descriptors back; the thread gets a new one when it needs it. Main greenlet only."""
         if getcurrent() is self:
             raise AssertionError("a hub cannot destroy itself")
@@ -402,19 +410,28 @@ class Hub(greenlet):
 
     # -- errors
 
-    def handle_error(self, context: Any, type_: Any, value: Any, tb: Any) -> None:
+    @property
+    def exception_stream(self) -> Any:
+        """Where errors are written: sys.stderr, or the stream that was set; None when that was: nothing is written."""
+        return vars(self).get("_exception_stream", sys.stderr)
+
+    @exception_stream.setter
+    def exception_stream(self, stream: Any) -> None:
+        self._exception_stream = stream
+
+    def handle_error(self, context: Any, type: Any, value: Any, tb: Any) -> None:
         """Report an error that nobody else handles; a system error goes on to the main greenlet."""
         if isinstance(value, str):
-            value = type_(value)
-        if not issubclass(type_, self.NOT_ERROR):
-            self.print_exception(context, type_, value, tb)
-        if context is None or issubclass(type_, self.SYSTEM_ERROR):
-            self.handle_system_error(type_, value, tb)
+            value = type(value)
+        if not issubclass(type, self.NOT_ERROR):
+            self.print_exception(context, type, value, tb)
+        if context is None or issubclass(type, self.SYSTEM_ERROR):
+            self.handle_system_error(type, value, tb)
 
-    def handle_system_error(self, type_: Any, value: Any, tb: Any = None) -> None:
+    def handle_system_error(self, type: Any, value: Any, tb: Any = None) -> None:
         """Raise an error in the main greenlet, now when we are the hub, else in the hub's next turn."""
         if value is None:
-            value = type_()
+            value = type()
         if getcurrent() is self:
             self._throw_main(value)
         else:
@@ -424,18 +441,18 @@ class Hub(greenlet):
         main: Any = self.parent
         main.throw(value)
 
-    def print_exception(self, context: Any, type_: Any, value: Any, tb: Any) -> None:
-        """Write an error and whose it was to stderr; never raises, writes nothing when there is no stderr."""
-        stderr = sys.stderr
-        if stderr is None:
+    def print_exception(self, context: Any, t: Any, v: Any, tb: Any) -> None:
+        """Write an error and whose it was to exception_stream; never raises, writes nothing when there is none."""
+        stream = self.exception_stream
+        if not stream:
             return
         try:
-            if value is None:
-                stderr.write(f"{type_.__name__}\n")
+            if v is None:
+                stream.write(f"{t.__name__}\n")
             else:
-                traceback.print_exception(type_, value, tb, file=stderr)
+                traceback.print_exception(t, v, tb, file=stream)
             if context is not None:
-                stderr.write(f"{describe(context)} failed with {type_.__name__}\n\n")
+                stream.write(f"{describe(context)} failed with {t.__name__}\n\n")
         except Exception:
             pass
 
@@ -555,6 +572,7 @@ _ELSEWHERE = {
     "idle": "waiting",
     "iwait": "waits",
     "kill": "waits",
+    "reinit": "os",
     "sleep": "waiting",
     "spawn_raw": "greenlet",
     "wait": "waits",

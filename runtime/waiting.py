@@ -12,6 +12,10 @@ whole protocol:
     Thrown      in the ready queue, to raise from park()
     other       parked: the object that it waits for (observers read it there)
 
+Whoever parks switches to the hub, or relays: straight to the next in the ready queue, when
+that is a parked carrier and the hub has allowed a few such (`hub.relays`, set per batch). A
+relay saves a switch; timers, descriptors and links wait for a few of them at the most.
+
 So a greenlet stands in the ready queue at most once, and a waker that comes late (a
 timer after the event, a second set) finds READY and does nothing: there is nothing
 stale to cancel. Whoever called park() finds out by looking whether what it waited for
@@ -26,6 +30,7 @@ from typing import Any, NoReturn
 from greenlet import getcurrent
 
 from greenscope.runtime.accounting import open_account
+from greenscope.runtime.carriers import Carrier
 from greenscope.runtime.carriers import is_idle, job_of
 from greenscope.runtime.exceptions import BlockingSwitchOutError, ConcurrentObjectUseError, InvalidSwitchError
 from greenscope.runtime.hub import Hub, get_hub
@@ -97,8 +102,15 @@ def park(waiting_on: Any) -> None:
     if raw is hub:
         raise BlockingSwitchOutError("Impossible to call blocking function in the event loop callback")
     raw.waiting_on = waiting_on
+    ready = hub.ready
     try:
-        hub.switch()
+        if hub.relays and ready and ready[0].__class__ is Carrier:
+            hub.relays -= 1
+            if hub.batch:
+                hub.batch -= 1
+            ready.popleft().switch()
+        else:
+            hub.switch()
     except BaseException:
         _unpark(raw, hub)
         raise
@@ -287,9 +299,18 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
     if seconds <= 0:
         raw.waiting_on = READY
         raw.ready_at = hub.now
-        hub.ready.append(raw)
+        ready = hub.ready
+        ready.append(raw)
         try:
-            hub.switch()
+            if hub.relays and ready[0].__class__ is Carrier:
+                hub.relays -= 1
+                if hub.batch:
+                    hub.batch -= 1
+                following = ready.popleft()
+                if following is not raw:
+                    following.switch()
+            else:
+                hub.switch()
         except BaseException:
             _unpark(raw, hub)
             raise

@@ -41,6 +41,7 @@ ROWS = (
     Row("sleep_zero", "sleep(0) switch among 50", 0.75),
     Row("queue_items", "Queue(10), producer and consumer, per item", 1.0),
     Row("semaphore_handoff", "Semaphore handoff with a switch", 0.8),
+    Row("semaphore_contended", "Semaphore held across sleep(0), 4 greenlets", None),
     Row("event_waiters", "Event with 20,000 waiters, spawn to end", 0.6),
     Row("spawn_later", "10,000 spawn_later within 10 ms", 0.5),
     Row("killall_sleepers", "killall of 10,000 sleepers", 0.6),

@@ -105,6 +105,20 @@ def queue_items(rt: Any, count: int = 100_000) -> float:
 
 
 def semaphore_handoff(rt: Any, count: int = 40_000) -> float:
+    """Two greenlets, each waits for the slot that the other one releases: every handoff is a switch."""
+    mine, theirs = rt.lock.Semaphore(1), rt.lock.Semaphore(0)
+
+    def play(take: Any, give: Any) -> None:
+        for _ in range(count // 2):
+            take.acquire()
+            give.release()
+
+    tasks = [rt.spawn(play, mine, theirs), rt.spawn(play, theirs, mine)]
+    return per_item(count, lambda: rt.joinall(tasks))
+
+
+def semaphore_contended(rt: Any, count: int = 40_000) -> float:
+    """Four greenlets that hold the one slot across a sleep(0): who releases it mostly takes it again at once."""
     semaphore = rt.lock.Semaphore(1)
 
     def work() -> None:
@@ -215,6 +229,7 @@ WORKS: dict[str, Callable[..., float]] = {
         sleep_zero,
         queue_items,
         semaphore_handoff,
+        semaphore_contended,
         event_waiters,
         spawn_later,
         killall_sleepers,
