@@ -173,3 +173,5 @@ class Channel:
         if item is StopIteration:
             raise StopIteration
         return item
+
+    next = __next__

@@ -1,6 +1,7 @@
 """The event loop: turns, callbacks, running dry, errors, signals, forks, threads."""
 
 import gc
+import io
 import os
 import signal
 import subprocess
@@ -554,3 +555,17 @@ def test_raw_child_of_a_greenlet_dies_into_its_parent(hub: Hub) -> None:
         return value
 
     assert spawn(parent).get() == "from the child"
+
+
+def test_hub_writes_errors_to_the_stream_that_was_set(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert hub.exception_stream is sys.stderr
+    hub.exception_stream = stream = io.StringIO()
+    try:
+        spawn(lambda: 1 / 0).join()
+        assert "ZeroDivisionError" in stream.getvalue()
+        hub.exception_stream = None
+        spawn(lambda: 1 / 0).join()
+    finally:
+        del hub._exception_stream
+    assert stream.getvalue().count("ZeroDivisionError: ") == 1
+    assert capsys.readouterr().err == ""
