@@ -30,8 +30,7 @@ from typing import Any, NoReturn
 from greenlet import getcurrent
 
 from greenscope.runtime.accounting import open_account
-from greenscope.runtime.carriers import Carrier
-from greenscope.runtime.carriers import is_idle, job_of
+from greenscope.runtime.carriers import Carrier, is_idle, job_of
 from greenscope.runtime.exceptions import BlockingSwitchOutError, ConcurrentObjectUseError, InvalidSwitchError
 from greenscope.runtime.hub import Hub, get_hub
 from greenscope.runtime.timers import Timer

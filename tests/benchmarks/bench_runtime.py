@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         figures = compare(SCRIPT, row.work, (OURS, THEIRS), options.rounds)
         ours, theirs = figures[OURS], figures[THEIRS]
-        bound = f"{row.ratio:.2f}x" if row.ratio is not None else f"{row.most:.0f}"
+        bound = f"{row.ratio:.2f}x" if row.ratio is not None else "" if row.most is None else f"{row.most:.0f}"
         kept = fault(row, ours, theirs)
         faults += bool(kept)
         print(
