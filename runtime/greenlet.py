@@ -15,6 +15,7 @@ Deliberate differences from gevent:
    all raw ones, in order of ending.
 """
 
+import importlib
 import weakref
 from _thread import get_ident
 from collections.abc import Callable, Mapping
@@ -53,6 +54,13 @@ def getcurrent() -> Any:
         task = raw.task
         return raw if task is None else task
     return raw
+
+
+def __getattr__(name: str) -> Any:
+    """Find joinall() and killall() here, too, as in gevent: their module imports this one."""
+    if name in ("joinall", "killall"):
+        return getattr(importlib.import_module("greenscope.runtime.waits"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class Greenlet(Linked):

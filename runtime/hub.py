@@ -65,6 +65,8 @@ class Hub(greenlet):
     SYSTEM_ERROR: Any = (KeyboardInterrupt, SystemExit, SystemError)
     #: these are not reported on stderr
     NOT_ERROR: Any = (GreenletExit, SystemExit)
+    #: the most threads of `threadpool`; set it before the pool is first used
+    threadpool_size = 10
     monotonic = staticmethod(monotonic)
 
     name = ""
@@ -371,7 +373,7 @@ class Hub(greenlet):
         if self._threadpool is None:
             from greenscope.runtime.threadpool import ThreadPool
 
-            self._threadpool = ThreadPool(10, hub=self)
+            self._threadpool = ThreadPool(self.threadpool_size, hub=self)
         return self._threadpool
 
     @property

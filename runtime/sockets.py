@@ -220,20 +220,20 @@ class socket(_std.socket):
                 pass
             self._wait_readable()
 
-    def recvmsg(self, *args: Any) -> Any:
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> Any:
         """Return (data, ancillary data, flags, address), as the standard library's. Blocks."""
         while True:
             try:
-                return _base.recvmsg(self, *args)
+                return _base.recvmsg(self, bufsize, ancbufsize, flags)
             except BlockingIOError:
                 pass
             self._wait_readable()
 
-    def recvmsg_into(self, *args: Any) -> Any:
+    def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0) -> Any:
         """Return (how many bytes, ancillary data, flags, address), as the standard library's. Blocks."""
         while True:
             try:
-                return _base.recvmsg_into(self, *args)
+                return _base.recvmsg_into(self, buffers, ancbufsize, flags)
             except BlockingIOError:
                 pass
             self._wait_readable()
@@ -299,13 +299,13 @@ class socket(_std.socket):
                 pass
             self._wait_writable()
 
-    def sendmsg(self, *args: Any) -> int:
+    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
         """Send buffers and ancillary data; returns how many bytes the kernel took. Blocks."""
         while True:
             try:
-                return _base.sendmsg(self, *args)
+                return _base.sendmsg(self, buffers, ancdata, flags, address)
             except BlockingIOError:
-                if len(args) > 2 and args[2] & getattr(_std, "MSG_DONTWAIT", 0):
+                if flags & getattr(_std, "MSG_DONTWAIT", 0):
                     raise
             self._wait_writable()
 

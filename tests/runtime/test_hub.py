@@ -569,3 +569,9 @@ def test_hub_writes_errors_to_the_stream_that_was_set(hub: Hub, capsys: pytest.C
         del hub._exception_stream
     assert stream.getvalue().count("ZeroDivisionError: ") == 1
     assert capsys.readouterr().err == ""
+
+
+def test_hub_takes_the_size_of_its_thread_pool_from_its_class(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "_threadpool", None)
+    monkeypatch.setattr(Hub, "threadpool_size", 3)
+    assert hub.threadpool.maxsize == 3

@@ -674,3 +674,16 @@ def test_names_of_the_standard_library_are_there() -> None:
     assert set(std.__all__) <= set(dir(socket))
     assert socket.error is OSError
     assert socket.create_server is not std.create_server
+
+
+def test_messages_take_their_arguments_by_name_and_wait(pair: Pair) -> None:
+    reader, writer = pair
+    reading = spawn(reader.recvmsg, 100, ancbufsize=0, flags=0)
+    sleep(0)
+    assert not reading.ready()
+    assert writer.sendmsg(buffers=[b"one", b"two"], flags=0) == 6
+    assert reading.get(timeout=5)[0] == b"onetwo"
+    into = spawn(reader.recvmsg_into, [bytearray(3), bytearray(3)], flags=0)
+    sleep(0)
+    writer.sendmsg([b"three"])
+    assert into.get(timeout=5)[0] == 5
