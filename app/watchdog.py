@@ -16,7 +16,8 @@ Our own lateness tells when the interpreter was held (a call into C that does no
 than 0.2 s late, though this thread has used hardly any processor time itself, in the middle of a hub's turn. When that
 call returns, the interpreter is handed on, mostly to us, and the frame seen then is still the one that made the call
 (where it is not, `suspects` finds out by the accounts).
-A machine that stops the whole process looks the same, but for the processor time of the process: that is told, too.
+A machine that stops the whole process looks the same, but for the processor time of the process: that is told, too. And
+if hubs have made turns meanwhile, it was only this thread that stood: a host app's handler had its loop, say.
 """
 
 import asyncio
@@ -53,6 +54,8 @@ _SAME: Final = 0.01
 _COVERS: Final = 0.8
 _STACKS_KEPT: Final = 50
 STRETCHES_KEPT: Final = 100
+#: so many turns of an idle hub are made at the edges of a time in which nobody could run
+_TURNS_IDLE: Final = 3
 #: the latest stretches that an end is compared with
 _SUSPECTED: Final = 3
 #: one greenlet seen in this share of a turn's looks has held it alone
@@ -116,6 +119,7 @@ class Watchdog:
         self.stopped: deque[Stretch] = deque(maxlen=STRETCHES_KEPT)
         #: where hubs were running at the latest looks
         self.places: deque[tuple[float, Job, Site | None]] = deque(maxlen=PLACES_KEPT)
+        self._turned = 0
         self._placed = float("-inf")
         self._lags: deque[tuple[float, float, float]] = deque(maxlen=LAGS_KEPT)
 
@@ -140,6 +144,7 @@ class Watchdog:
         late, ran = self._lateness(now, own)
         hubs = self.feed.probe.hubs()
         covered = False
+        idle = self._count_turns(hubs) <= _TURNS_IDLE * len(hubs)
         for hub in hubs:
             turn = self._see(hub, now)
             if late and turn is not None and turn.lag >= _COVERS * late:
@@ -152,9 +157,9 @@ class Watchdog:
         for turn in self._turns.values():
             if turn.lag >= BLOCKED_AFTER:
                 self._show(turn, now)
-        if late and not ran:
+        if late and not ran and idle:
             self.stopped.append(Stretch(now, late))
-        elif late and not covered:
+        elif late and not covered and idle:
             self._note_held(Stretch(now, late))
         lag = max((hub.lag for hub in hubs), default=0.0)
         self._lags.append((now, self.period + late, lag))
@@ -164,6 +169,12 @@ class Watchdog:
             self._note_places(hubs, now)
         self.looks += 1
         self._busy += self._own_time() - own
+
+    def _count_turns(self, hubs: Iterable[HubSample]) -> int:
+        """Return how many turns the hubs have made since the last look: many of them mean that somebody could run."""
+        turns = sum(hub.turns for hub in hubs)
+        turned, self._turned = abs(turns - self._turned), turns
+        return turned
 
     def _note_held(self, stretch: Stretch) -> None:
         block = find_living(stretch, self.feed.probe, self.feed.population)

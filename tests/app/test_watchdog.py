@@ -220,6 +220,16 @@ def test_late_look_with_idle_hubs_says_that_others_held_the_interpreter(desk: De
     assert stretch.lasted == pytest.approx(0.55)
 
 
+def test_late_look_while_hubs_turned_accuses_nobody(desk: Desk) -> None:
+    desk.wait(0.1)
+    desk.number += 50
+    desk.jump(0.6)
+    assert not desk.dog.held_by_others
+    desk.number += 50
+    desk.jump(0.6, process=0.0)
+    assert not desk.dog.stopped
+
+
 def test_held_interpreter_is_blamed_on_the_greenlet_that_ended_with_such_a_slice(desk: Desk) -> None:
     idle = desk.probe.add("idle")
     desk.probe.start(idle)

@@ -43,11 +43,13 @@ class Held(Check):
         """Tell how long and how often."""
         worst, often = span(case.facts["worst"]), times(case.count, "time")
         if case.facts["stopped"]:
-            return f"The whole process stood still for {worst} ({often} lately)"
+            return f"The dashboard's thread did not run for {worst}, nor did any other ({often} lately)"
         return f"A thread that is no hub held the interpreter for {worst} ({often} lately)"
 
     def hint(self, case: Case) -> str:
         """Tell what it means."""
         if case.facts["stopped"]:
-            return "Nothing in this process used the processor meanwhile: the machine was busy, or it was suspended."
+            return (
+                "Nothing in this process used the processor meanwhile: the machine was busy, or the process suspended."
+            )
         return "A call into C in a native thread keeps the interpreter for itself; hubs cannot turn while it does."

@@ -29,7 +29,7 @@ class LongParked(Check):
 
     def __init__(self) -> None:
         self._seen = 0
-        self._counts: dict[Spot, deque[int]] = {}
+        self._counts: dict[Spot, deque[tuple[float, int]]] = {}
         self._cases: list[Case] = []
 
     def check(self, scene: Scene) -> Iterable[Case]:
@@ -41,13 +41,13 @@ class LongParked(Check):
         stale = {spot: parked for spot, parked in survey.parked.items() if parked.stale}
         self._counts = {spot: self._counts.get(spot) or deque(maxlen=GROWN_SURVEYS + 1) for spot in stale}
         for spot, parked in stale.items():
-            self._counts[spot].append(parked.stale)
+            self._counts[spot].append((survey.began, parked.stale))
         ordered = sorted(stale.items(), key=lambda item: (not self._grows(item[0]), -item[1].stale, item[1].oldest))
         self._cases = [self._case(scene, spot, parked) for spot, parked in ordered[:MOST]]
         return self._cases
 
     def _grows(self, spot: Spot) -> bool:
-        counts = list(self._counts[spot])
+        counts = [count for _, count in self._counts[spot]]
         return (
             len(counts) > GROWN_SURVEYS
             and counts[-1] - counts[0] >= GROWN_BY
@@ -58,7 +58,7 @@ class LongParked(Check):
         place, kind = spot
         stack = scene.stack(parked.oldest_id)
         grows = self._grows(spot)
-        counts = self._counts[spot]
+        (then, before), (now, count) = self._counts[spot][0], self._counts[spot][-1]
         return Case(
             key=(place.file, place.line, place.function, kind),
             severity="warning" if grows else "info",
@@ -73,7 +73,8 @@ class LongParked(Check):
                 "name": parked.name,
                 "oldest": round(max(0.0, scene.now - parked.oldest), 3),
                 "parked": parked.count,
-                "grown": counts[-1] - counts[0] if grows else 0,
+                "grown": count - before if grows else 0,
+                "seconds": round(now - then, 1) if grows else 0.0,
                 "ids": [str(id) for id in parked.ids],
             },
         )
@@ -83,7 +84,7 @@ class LongParked(Check):
         facts = case.facts
         what = facts["waiting_on"] + (f" {facts['name']}" if facts["name"] else "")
         verb = "waits" if case.count == 1 else "wait"
-        grown = f", {facts['grown']} more than a minute ago" if facts["grown"] else ""
+        grown = f", {facts['grown']:,} more than {span(facts['seconds'])} ago" if facts["grown"] else ""
         who = times(case.count, "greenlet")
         return f"{who} {verb} for {what} at {short(case.culprit)}, the oldest for {span(facts['oldest'])}{grown}"
 
