@@ -117,7 +117,7 @@ class WireReader(Reader):
             {
                 "m": "hello",
                 "v": VERSION,
-                "pid": os.getpid(),
+                "pid": self.board.info.get("pid") or os.getpid(),
                 "epoch": epoch,
                 "version": __version__,
                 "name": self.board.info["name"],
