@@ -68,9 +68,12 @@ class Loop:
     #: the same: the queue and the wake-up are safe in every thread
     run_callback_threadsafe = run_callback
 
-    def timer(self, seconds: float, ref: bool = True) -> "LoopTimer":
-        """Return a timer that can be started once with a callback; `seconds` from its start."""
-        return LoopTimer(self.hub, seconds, ref)
+    def timer(self, after: float, repeat: float = 0.0, ref: bool = True, priority: Any = None) -> "LoopTimer":
+        """Return a timer that, once started, calls back in `after` seconds, then every `repeat` seconds (0: no more).
+
+        With `ref=False` it doesn't keep the loop alive. `priority` means nothing here.
+        """
+        return LoopTimer(self.hub, after, repeat, ref)
 
     def now(self) -> float:
         """Return the hub's clock, seconds."""
@@ -87,20 +90,39 @@ class Loop:
 
 
 class LoopTimer:
-    """A timer as `loop.timer()` gives it: start(callback, *args), stop(), close()."""
+    """A timer as `loop.timer()` gives it: start(callback, *args), again(callback, *args), stop(), close()."""
 
-    __slots__ = ("_hub", "_ref", "_seconds", "_timer")
+    __slots__ = ("_after", "_hub", "_ref", "_repeat", "_timer")
 
-    def __init__(self, hub: "Hub", seconds: float, ref: bool) -> None:
+    def __init__(self, hub: "Hub", after: float, repeat: float, ref: bool) -> None:
+        if repeat < 0:
+            raise ValueError(f"repeat must be positive or zero: {repeat!r}")
         self._hub = hub
-        self._seconds = seconds
+        self._after = after
+        self._repeat = repeat
         self._ref = ref
         self._timer: Timer | None = None
 
-    def start(self, callback: Callable[..., Any], *args: Any) -> None:
-        """Call `callback(*args)` in the hub after the timer's seconds."""
+    def start(self, callback: Callable[..., Any], *args: Any, update: bool = True) -> None:
+        """Call `callback(*args)` in the hub after the timer's seconds. Does not block."""
+        self._start(self._after, callback, args)
+
+    def again(self, callback: Callable[..., Any], *args: Any, update: bool = True) -> None:
+        """Begin anew with `repeat` seconds; stop when there are none. Does not block."""
         self.stop()
-        self._timer = self._hub.call_later(self._seconds, callback, args, self._ref)
+        if self._repeat:
+            self._start(self._repeat, callback, args)
+
+    def _start(self, seconds: float, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.stop()
+        if self._repeat:
+            self._timer = self._hub.call_later(seconds, self._call_again, (callback, args), self._ref)
+        else:
+            self._timer = self._hub.call_later(seconds, callback, args, self._ref)
+
+    def _call_again(self, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self._start(self._repeat, callback, args)  # first: the callback may stop it, or raise
+        callback(*args)
 
     def stop(self) -> None:
         """Cancel it. Idempotent."""

@@ -575,3 +575,29 @@ def test_hub_takes_the_size_of_its_thread_pool_from_its_class(hub: Hub, monkeypa
     monkeypatch.setattr(hub, "_threadpool", None)
     monkeypatch.setattr(Hub, "threadpool_size", 3)
     assert hub.threadpool.maxsize == 3
+
+
+def test_loop_timer_repeats_until_it_is_stopped(hub: Hub) -> None:
+    times: list[float] = []
+    with testing.virtual_clock(0.0):
+        timer = hub.loop.timer(1.0, 2.0)
+
+        def tick() -> None:
+            times.append(hub.clock())
+            if len(times) == 3:
+                timer.stop()
+                assert not timer.pending
+                raise ValueError("told once")
+
+        hub.exception_stream = None
+        try:
+            timer.start(tick)
+            assert wait()
+            timer.again(times.append, -1.0)
+            sleep(2.0)
+            timer.close()
+        finally:
+            del hub._exception_stream
+    assert times == [1.0, 3.0, 5.0, -1.0]
+    with pytest.raises(ValueError, match="repeat"):
+        hub.loop.timer(1.0, -1.0)
