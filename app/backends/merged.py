@@ -201,6 +201,9 @@ class MergedProbe:
             self.restarted.append(pid)
             self._events = deque(event for event in self._events if not _is_of(event, pid))
         worker = self.workers[pid] = Worker(pid, path, self._emit)
+        # in the order of their pids, and in place: others hold on to this mapping
+        for later in sorted(other for other in self.workers if other > pid):
+            self.workers[later] = self.workers.pop(later)
         return worker
 
     def _emit(self, event: Event) -> None:
@@ -310,7 +313,7 @@ class MergedProbe:
     def rows(self) -> list[dict[str, Any]]:
         """Describe all processes, and sockets that cannot be read."""
         now = time.monotonic()
-        rows = [worker.row(now) for worker in sorted(self.workers.values(), key=lambda worker: worker.pid)]
+        rows = [worker.row(now) for worker in self.workers.values()]
         known = {row["socket"] for row in rows}
         for name, reason in sorted(self.refusals.items()):
             if name not in known:
