@@ -1,16 +1,19 @@
 """The hub: the raw greenlet of a thread that runs its event loop.
 
-One turn of the hub:
+Whoever blocks switches to the hub, always through `waiting.park`, and is switched back
+to from its loop, one turn (`turns`) after the other:
 
     +--> timers that are due --> descriptors that are ready --> the ready batch -----+
-    |    (sleep only when nothing is ready; not at all when nothing could wake us)   |
-    +---- link callbacks <---- links of the greenlets that ended <-------------------+
+    |    (sleeps only when nothing is ready; not at all when nothing could wake it)  |
+    +---- link lines <---- links of those that ended <---- `every` greenlet's links <+
 
-The ready queue holds raw greenlets to be switched to, and objects with a
-`_turn(hub)`: callbacks, and Greenlets that have not begun. A batch is what stood in
-the queue when it began, so two greenlets that spin cannot starve timers and sockets.
-Whoever blocks switches to the hub, always through `waiting.park`, and is switched
-back to from here; so every switch of a thread is one of the hub's.
+Two short cuts keep to the ready queue's order and spare the hub a switch: a greenlet that
+parks may relay straight to the next parked one, and one that ends may go on as the next
+that has not begun. All others of a thread's switches are the hub's own.
+
+The ready queue holds raw greenlets to be switched to, and objects with a `_turn(hub)`:
+callbacks, and Greenlets that have not begun. A batch is what stood in the queue when it
+began, so two greenlets that spin cannot starve timers and sockets.
 
 When nothing is ready and neither timer, descriptor nor hold could ever change that,
 the hub throws LoopExit into its parent, the thread's main greenlet, or ends the
@@ -26,45 +29,34 @@ Deliberate differences from gevent:
 import importlib
 import os
 import signal
-import sys
 import threading
-import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import getcurrent, greenlet
 
-from greenscope.runtime.accounting import open_accounts
-from greenscope.runtime.carriers import FREE_LIMIT, TRIM_BUSY, TRIM_IDLE, TRIM_PAUSE, Carrier, borrow, trim
-from greenscope.runtime.every import every
+from greenscope.runtime.carriers import Carrier
 from greenscope.runtime.exceptions import HubDestroyed, LoopExit
+from greenscope.runtime.faults import ErrorHandler
 from greenscope.runtime.idents import Idents
 from greenscope.runtime.instruments import hooks
 from greenscope.runtime.loop import Callback, Loop
 from greenscope.runtime.poller import Poller
 from greenscope.runtime.timers import Timer, Timers
+from greenscope.runtime.turns import make_turn, poll
 
 __all__ = ["Callback", "Hub", "LoopExit", "get_hub", "get_hub_if_exists", "set_clock"]
-
 
 #: seconds; the kernel refuses to wait for much longer
 LONGEST_SLEEP = 86400.0
 
 
-#: switches from greenlet to greenlet between two looks of the hub; some 30 us in all
-RELAYS = 64
-
-
-class Hub(greenlet):
+class Hub(ErrorHandler):
     """The event loop of one thread; get it with get_hub()."""
 
-    #: raised into the hub, these go on to the main greenlet
-    SYSTEM_ERROR: Any = (KeyboardInterrupt, SystemExit, SystemError)
-    #: these are not reported on stderr
-    NOT_ERROR: Any = (GreenletExit, SystemExit)
     #: the most threads of `threadpool`; set it before the pool is first used
     threadpool_size = 10
     monotonic = staticmethod(monotonic)
@@ -124,8 +116,8 @@ class Hub(greenlet):
             try:
                 if fault is not None:
                     error, fault = fault, None
-                    self._on_fault(error)
-                elif not self._turn():
+                    self.on_loop_fault(error)
+                elif not make_turn(self):
                     self._run_dry()
             except HubDestroyed:
                 return
@@ -133,188 +125,15 @@ class Hub(greenlet):
                 self.sleeping = False
                 fault = error  # handled where what comes of it is caught, too
 
-    def _turn(self) -> bool:
-        """Make one turn; False when nothing is left that could make another one worth it."""
-        if self.timers.heap:
-            self._run_timers()
-        timers, poller, ready = self.timers, self.poller, self.ready
-        if ready or self.finished or self.link_calls:
-            if not poller.idle:
-                self._poll(0)
-        elif len(self.free) > FREE_LIMIT:
-            trim(self, TRIM_IDLE)
-            self._poll(0)
-            return True
-        else:
-            self.sleeping = True
-            if not (ready or self.finished):  # asked again now that whoever appends knows that we sleep
-                deadline = timers.next_deadline()
-                if not (timers.refs or poller.refs or self.holds):
-                    self.sleeping = False
-                    return False
-                self._sleep(deadline)
-            self.sleeping = False
-        self.turn_at = now = monotonic()
-        self.turns += 1
-        if len(self.free) > FREE_LIMIT and now > self._trim_at:
-            self._trim_at = now + TRIM_PAUSE
-            trim(self, TRIM_BUSY)
-        if ready:
-            if self._shuffle is not None:
-                self._shuffle(ready)
-            if self.accounted:
-                self._run_batch_accounted()
-            else:
-                self._run_batch()
-        if self.finished:
-            self._notify()
-        if self.link_calls:
-            self._run_links()
-        return True
-
-    def _run_batch(self) -> None:
-        ready = self.ready
-        popleft = ready.popleft
-        while True:
-            self.batch = len(ready)
-            self.relays = 0 if self._shuffle is not None else RELAYS
-            while self.batch:
-                self.batch -= 1
-                entry = popleft()
-                try:
-                    if entry.__class__ is Carrier or isinstance(entry, greenlet):
-                        entry.switch()
-                    else:
-                        entry._turn(self)
-                except BaseException:
-                    if self._ends_hub(entry):
-                        raise
-            if not ready or self.finished or self.link_calls or self.timers.heap or self.poller.refs:
-                return
-            if self.accounted or self._shuffle is not None or len(self.free) > FREE_LIMIT:
-                return
-            # a whole turn would find nothing else to do than the next batch
-            self.turn_at = monotonic()
-            self.turns += 1
-
-    def _run_batch_accounted(self) -> None:
-        """Do the same, and keep account of each raw greenlet's time (see `accounting`)."""
-        ready = self.ready
-        popleft = ready.popleft
-        clock = monotonic
-        if not self.now:
-            open_accounts(self)
-        begin = clock()
-        self.batch = len(ready)
-        self.relays = 0  # each switch is to be accounted for
-        self.switches += self.batch
-        while self.batch:
-            self.batch -= 1
-            entry: Any = popleft()
-            self.current = raw = entry
-            self.now = begin
-            try:
-                if entry.__class__ is Carrier or isinstance(entry, greenlet):
-                    raw.ready_time += begin - raw.ready_at
-                    entry.switch()
-                    end = clock()
-                    spent = end - begin
-                    raw.run_time += spent
-                    raw.switches += 1
-                    if spent > raw.longest_run:
-                        raw.longest_run = spent
-                    raw.parked_at = begin = end
-                else:
-                    entry._turn(self)
-                    begin = clock()
-            except BaseException:
-                begin = clock()
-                if self._ends_hub(entry):
-                    raise
-        self.current = None
-        self.now = begin
-
-    def _on_fault(self, error: BaseException) -> None:
-        """Hand an error of the loop itself to the main greenlet; Ctrl-C while we slept is one, but none to report."""
-        if isinstance(error, self.SYSTEM_ERROR):
-            self._throw_main(error.with_traceback(None))
-        else:
-            self._report(None, error)
-
-    def _ends_hub(self, entry: Any) -> bool:
-        """Handle an error that came out of a ready entry; True for the end of the hub itself."""
-        error = sys.exc_info()[1]
-        if error is None or isinstance(error, HubDestroyed):
-            return True
-        self._report(entry, error)
-        return False
-
-    def _report(self, context: Any, error: BaseException) -> None:
-        """Call handle_error(), which anybody may replace and which may therefore fail."""
-        try:
-            self.handle_error(context, type(error), error, error.__traceback__)
-        except HubDestroyed:
-            raise
-        except BaseException as fault:
-            self.print_exception(context, type(fault), fault, fault.__traceback__)
-
-    def _run_timers(self) -> None:
-        timers = self.timers
-        now = self.clock()
-        last = timers.serial
-        if self.accounted:
-            self.now = monotonic()
-        while True:
-            timer = timers.pop_due(now, last)
-            if timer is None:
-                return
-            function, args = timer.function, timer.args
-            timer.function = None
-            timer.args = ()
-            if function is None:
-                continue
-            try:
-                function(*args)
-            except BaseException:
-                if self._ends_hub(function):
-                    raise
-
     def _sleep(self, deadline: float | None) -> None:
         """Sleep until the deadline, a descriptor or a wake-up. A virtual clock replaces this."""
         if deadline is None:
-            self._poll(None)
+            poll(self, None)
         else:
-            self._poll(min(max(0.0, deadline - self.clock()), LONGEST_SLEEP))
-
-    def _poll(self, timeout: float | None) -> None:
-        fired = self.poller.poll(timeout)
-        if self.accounted:
-            self.now = monotonic()
-        for watch in fired:
-            function = watch.function
-            if function is None:
-                continue
-            try:
-                function(*watch.args)
-            except BaseException:
-                if self._ends_hub(function):
-                    raise
-
-    def _notify(self) -> None:
-        """Call the links of the greenlets that ended in this batch: those of every greenlet, then its own."""
-        finished, self.finished = self.finished, []
-        if every.listening:
-            every.notify(finished)
-        for greenlet_ in finished:
-            if greenlet_._links:
-                greenlet_._notify_links()
-
-    def _run_links(self) -> None:
-        """Run the callbacks of link(): each may block, so they run in carriers, one as long as none blocks."""
-        while self.link_calls:
-            borrow(self, None).switch()
+            poll(self, min(max(0.0, deadline - self.clock()), LONGEST_SLEEP))
 
     def _run_dry(self) -> None:
+        """Tell whoever can act on it that nothing is left to do, and live on (difference 2)."""
         joiner, self._joiner = self._joiner, None
         if joiner is not None:
             joiner(True)
@@ -410,54 +229,6 @@ class Hub(greenlet):
             carrier.parent = current
             carrier.throw()
 
-    # -- errors
-
-    @property
-    def exception_stream(self) -> Any:
-        """Where errors are written: sys.stderr, or the stream that was set; None when that was: nothing is written."""
-        return vars(self).get("_exception_stream", sys.stderr)
-
-    @exception_stream.setter
-    def exception_stream(self, stream: Any) -> None:
-        self._exception_stream = stream
-
-    def handle_error(self, context: Any, type: Any, value: Any, tb: Any) -> None:
-        """Report an error that nobody else handles; a system error goes on to the main greenlet."""
-        if isinstance(value, str):
-            value = type(value)
-        if not issubclass(type, self.NOT_ERROR):
-            self.print_exception(context, type, value, tb)
-        if context is None or issubclass(type, self.SYSTEM_ERROR):
-            self.handle_system_error(type, value, tb)
-
-    def handle_system_error(self, type: Any, value: Any, tb: Any = None) -> None:
-        """Raise an error in the main greenlet, now when we are the hub, else in the hub's next turn."""
-        if value is None:
-            value = type()
-        if getcurrent() is self:
-            self._throw_main(value)
-        else:
-            self.run_callback(self._throw_main, value)
-
-    def _throw_main(self, value: BaseException) -> None:
-        main: Any = self.parent
-        main.throw(value)
-
-    def print_exception(self, context: Any, t: Any, v: Any, tb: Any) -> None:
-        """Write an error and whose it was to exception_stream; never raises, writes nothing when there is none."""
-        stream = self.exception_stream
-        if not stream:
-            return
-        try:
-            if v is None:
-                stream.write(f"{t.__name__}\n")
-            else:
-                traceback.print_exception(t, v, tb, file=stream)
-            if context is not None:
-                stream.write(f"{describe(context)} failed with {t.__name__}\n\n")
-        except Exception:
-            pass
-
     def __repr__(self) -> str:
         return f"<Hub at {id(self):#x} thread={self.thread_ident:#x} ready={len(self.ready)} timers={len(self.timers)}>"
 
@@ -484,7 +255,7 @@ class Hub(greenlet):
                 pass
 
     def _after_fork(self) -> None:
-        """Start over in the child: nothing of the parent's goes on here but the greenlet that forked."""
+        """Start over in the child: nothing of the parent's goes on here but the greenlet that forked (difference 3)."""
         self._leave_signals()
         self.poller.close()
         self.poller = Poller()
@@ -503,14 +274,6 @@ class Hub(greenlet):
 
 #: all hubs of the process, for observers
 hubs: "weakref.WeakSet[Hub]" = weakref.WeakSet()
-
-
-def describe(context: Any) -> str:
-    """Return a text for the context of an error, also when its repr raises."""
-    try:
-        return context if isinstance(context, str) else repr(context)
-    except BaseException:
-        return f"<unprintable {type(context).__name__}>"
 
 
 class _HubSlot(threading.local):

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import Hub, get_hub
+from greenscope.runtime.turns import poll
 
 __all__ = ["SeededScheduler", "VirtualClock", "run", "seeded_scheduler", "virtual_clock"]
 
@@ -78,10 +79,10 @@ class VirtualClock:
         """Stand in for the hub's sleep: look at what comes from outside, then jump."""
         outside = bool(hub.poller.refs or hub.holds)
         if deadline is None:
-            hub._poll(None)
+            poll(hub, None)
             return
         if deadline > self._now:
-            hub._poll(self.patience if outside else 0.0)
+            poll(hub, self.patience if outside else 0.0)
             if not (hub.ready or hub.finished or hub.link_calls):
                 self.jumps += 1
                 self._now = max(self._now, deadline)

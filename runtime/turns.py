@@ -1,0 +1,196 @@
+"""One turn of the hub: what is due, what is ready, the ready batch, and the ends that came of it.
+
+    timers --> descriptors --> ready batch --> every, links of the ended --> link lines
+      ^        (here it sleeps)  |        ^                                       |
+      |                          +--------+ as long as nothing else is there      |
+      +---------------------------------------------------------------------------+
+
+A *batch* is what stood in the ready queue when it began; what is added meanwhile is for
+the next one. `hub.batch` counts what is left of it, for three take from its front:
+
+    the hub             switches to a parked greenlet, or calls the entry's `_turn(hub)`
+    a parking greenlet  switches straight to the next parked one (a relay, see `waiting`)
+    an ending one       goes on as the next Greenlet that has not begun (see `carriers`)
+
+Only the hub's own steps can be accounted for, so that there are no relays while somebody
+watches, and none while a test shuffles the batches. Whoever ends stands in
+`hub.finished` until the batch is over; his raw links are called then, and his spawned
+links wait in `hub.link_calls` for a carrier, one for the whole line while none blocks.
+"""
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from greenlet import greenlet
+
+from greenscope.runtime.accounting import open_accounts
+from greenscope.runtime.carriers import FREE_LIMIT, TRIM_BUSY, TRIM_IDLE, TRIM_PAUSE, Carrier, borrow, trim
+from greenscope.runtime.every import every
+
+if TYPE_CHECKING:
+    from greenscope.runtime.hub import Hub
+
+__all__ = ["make_turn", "poll"]
+
+#: switches from greenlet to greenlet between two looks of the hub; some 30 us in all
+RELAYS = 64
+
+
+def make_turn(hub: "Hub") -> bool:
+    """Make one turn; False when nothing is left that could make another one worth it."""
+    if hub.timers.heap:
+        run_timers(hub)
+    timers, poller, ready = hub.timers, hub.poller, hub.ready
+    if ready or hub.finished or hub.link_calls:
+        if not poller.idle:
+            poll(hub, 0)
+    elif len(hub.free) > FREE_LIMIT:
+        trim(hub, TRIM_IDLE)
+        poll(hub, 0)
+        return True
+    else:
+        hub.sleeping = True
+        if not (ready or hub.finished):  # asked again now that whoever appends knows that we sleep
+            deadline = timers.next_deadline()
+            if not (timers.refs or poller.refs or hub.holds):
+                hub.sleeping = False
+                return False
+            hub._sleep(deadline)
+        hub.sleeping = False
+    hub.turn_at = now = monotonic()
+    hub.turns += 1
+    if len(hub.free) > FREE_LIMIT and now > hub._trim_at:
+        hub._trim_at = now + TRIM_PAUSE
+        trim(hub, TRIM_BUSY)
+    if ready:
+        if hub._shuffle is not None:
+            hub._shuffle(ready)
+        if hub.accounted:
+            run_batch_accounted(hub)
+        else:
+            run_batch(hub)
+    if hub.finished:
+        notify(hub)
+    if hub.link_calls:
+        run_links(hub)
+    return True
+
+
+def run_batch(hub: "Hub") -> None:
+    """Run what stands in the ready queue, batch after batch as long as a whole turn would find nothing else to do."""
+    ready = hub.ready
+    popleft = ready.popleft
+    while True:
+        hub.batch = len(ready)
+        hub.relays = 0 if hub._shuffle is not None else RELAYS
+        while hub.batch:
+            hub.batch -= 1
+            entry = popleft()
+            try:
+                if entry.__class__ is Carrier or isinstance(entry, greenlet):
+                    entry.switch()
+                else:
+                    entry._turn(hub)
+            except BaseException:
+                if hub.ends_hub(entry):
+                    raise
+        if not ready or hub.finished or hub.link_calls or hub.timers.heap or hub.poller.refs:
+            return
+        if hub.accounted or hub._shuffle is not None or len(hub.free) > FREE_LIMIT:
+            return
+        # a whole turn would find nothing else to do than the next batch
+        hub.turn_at = monotonic()
+        hub.turns += 1
+
+
+def run_batch_accounted(hub: "Hub") -> None:
+    """Run one batch, and keep account of each raw greenlet's time (see `accounting`)."""
+    ready = hub.ready
+    popleft = ready.popleft
+    clock = monotonic
+    if not hub.now:
+        open_accounts(hub)
+    begin = clock()
+    hub.batch = len(ready)
+    hub.relays = 0  # each switch is to be accounted for
+    hub.switches += hub.batch
+    while hub.batch:
+        hub.batch -= 1
+        entry: Any = popleft()
+        hub.current = raw = entry
+        hub.now = begin
+        try:
+            if entry.__class__ is Carrier or isinstance(entry, greenlet):
+                raw.ready_time += begin - raw.ready_at
+                entry.switch()
+                end = clock()
+                spent = end - begin
+                raw.run_time += spent
+                raw.switches += 1
+                if spent > raw.longest_run:
+                    raw.longest_run = spent
+                raw.parked_at = begin = end
+            else:
+                entry._turn(hub)
+                begin = clock()
+        except BaseException:
+            begin = clock()
+            if hub.ends_hub(entry):
+                raise
+    hub.current = None
+    hub.now = begin
+
+
+def run_timers(hub: "Hub") -> None:
+    """Call what is due; timers that are added meanwhile are for the next turn."""
+    timers = hub.timers
+    now = hub.clock()
+    last = timers.serial
+    if hub.accounted:
+        hub.now = monotonic()
+    while True:
+        timer = timers.pop_due(now, last)
+        if timer is None:
+            return
+        function, args = timer.function, timer.args
+        timer.function = None
+        timer.args = ()
+        if function is None:
+            continue
+        try:
+            function(*args)
+        except BaseException:
+            if hub.ends_hub(function):
+                raise
+
+
+def poll(hub: "Hub", timeout: float | None) -> None:
+    """Call what descriptors that are ready ask for. Blocks the thread up to `timeout` seconds, None: until one is."""
+    fired = hub.poller.poll(timeout)
+    if hub.accounted:
+        hub.now = monotonic()
+    for watch in fired:
+        function = watch.function
+        if function is None:
+            continue
+        try:
+            function(*watch.args)
+        except BaseException:
+            if hub.ends_hub(function):
+                raise
+
+
+def notify(hub: "Hub") -> None:
+    """Call the links of the greenlets that ended in this batch: those of every greenlet, then its own."""
+    finished, hub.finished = hub.finished, []
+    if every.listening:
+        every.notify(finished)
+    for greenlet_ in finished:
+        if greenlet_._links:
+            greenlet_._notify_links()
+
+
+def run_links(hub: "Hub") -> None:
+    """Run the callbacks of link(): each may block, so they run in carriers, one as long as none blocks."""
+    while hub.link_calls:
+        borrow(hub, None).switch()
