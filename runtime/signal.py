@@ -11,7 +11,7 @@ Any number of them may be there for one signal, besides the handler set by
 
 Deliberate differences from gevent:
 1. After the last cancel() the handler from before is back (gevent: the system's default).
-2. The object has no `watcher`; it lives until cancel(), whether anybody keeps it or not.
+2. A signal_handler has no `watcher`; it lives until cancel(), whether anybody keeps it or not.
 3. Nothing here needs SIGCHLD, so signal() and getsignal() treat it like any other.
 """
 
