@@ -47,7 +47,7 @@ HELD_AFTER: Final = 0.2
 #: of the lateness, this much processor time of our own says that we were late by our own fault
 OWN_SHARE: Final = 0.5
 #: and less than this of the whole process says that it did not run at all
-STOPPED_SHARE: Final = 0.3
+STOPPED_SHARE: Final = 0.15
 #: two begins closer than this (seconds) are of one turn
 _SAME: Final = 0.01
 #: a turn that lasts this share of our lateness was there all the time

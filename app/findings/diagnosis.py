@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 REMEMBERED: Final = 600.0
 #: findings kept
 MOST: Final = 500
+#: innermost frames shown, and those shown with their line of source
+STACK: Final = 30
+SOURCES: Final = 10
 #: longest sentence
 SENTENCE: Final = 500
 #: one that comes back so soon (seconds) after it was resolved is not told again
@@ -44,7 +47,7 @@ _ENDS: Final = frozenset({"succeeded", "failed", "killed"})
 class Finding:
     """A case with a history: open while a check finds it, resolved afterwards."""
 
-    __slots__ = ("case", "check", "first", "id", "place", "resolved", "told_count", "told_severity", "worst")
+    __slots__ = ("_row", "case", "check", "first", "id", "place", "resolved", "told_count", "told_severity", "worst")
 
     def __init__(self, id: str, check: Check, case: Case) -> None:
         self.id = id
@@ -57,6 +60,7 @@ class Finding:
         self.resolved: float | None = None
         self.told_severity: Severity | None = None
         self.told_count = 0
+        self._row: tuple[Case, float | None, dict[str, Any]] | None = None
 
     def update(self, case: Case, place: int) -> None:
         """Take over what the latest look found."""
@@ -74,8 +78,20 @@ class Finding:
         return told is None or RANK[self.case.severity] > RANK[told] or self.case.count >= TENFOLD * self.told_count
 
     def row(self, clock: Clock) -> dict[str, Any]:
-        """Return the interface's finding row; what is over is no worse than `info`, `worst` tells what it was."""
+        """Return the interface's finding row; what is over is no worse than `info`, `worst_severity` tells what it was.
+
+        Made anew only when the case has changed: its stack's lines are read from files.
+        """
+        made = self._row
+        if made is None or made[0] != self.case or made[1] != self.resolved:
+            made = self._row = (self.case, self.resolved, self._make_row(clock))
+        return dict(made[2])
+
+    def _make_row(self, clock: Clock) -> dict[str, Any]:
         case = self.case
+        stack = case.stack[-STACK:]
+        unread = max(0, len(stack) - SOURCES)
+        sources = [""] * unread + [source_line(frame.file, frame.line) for frame in stack[unread:]]
         facts = {name: safe_value(value, 5) for name, value in case.facts.items()}
         return {
             **facts,
@@ -94,7 +110,7 @@ class Finding:
             "resolved": clock.rfc3339(self.resolved),
             "greenlet": ident(case.greenlet),
             "group": ident(case.group),
-            "stack": sites(case.stack, [source_line(frame.file, frame.line) for frame in case.stack]),
+            "stack": sites(stack, sources),
         }
 
 

@@ -38,6 +38,11 @@ class Block:
     stopped: float = 0.0
     holders: int = 1
 
+    @property
+    def importing(self) -> bool:
+        """Whether it was an import that took so long."""
+        return any(frame.file.startswith("<frozen importlib") for frame in self.stack)
+
 
 class LedgerEntry:
     """All blocks of one call site; `open` is the one that lasts now."""

@@ -133,6 +133,25 @@ def test_held_interpreter_is_told_with_the_culprit_afterwards(desk: Desk, monkey
     assert row["severity"] == "warning"
 
 
+def test_slow_import_is_a_note_when_it_is_over(desk: Desk) -> None:
+    begun = desk.now
+    stack = (
+        ABOVE,
+        HERE,
+        Site("<frozen importlib._bootstrap>", 1, "_find_and_load"),
+        Site("/srv/app/big.py", 3, "<module>"),
+    )
+    desk.probe.hubs = lambda: [  # type: ignore[method-assign]
+        HubSample("watched", 1, desk.now - begun, 1, None, desk.now, 1, blocked_in=stack)
+    ]
+    desk.run(0.75, look=0.05)
+    desk.probe.hubs = list  # type: ignore[method-assign]
+    desk.run(0.5)
+    row = desk.row("blocked")
+    assert row["severity"] == "info"
+    assert row["hint"].startswith("It imports a module")
+
+
 def test_crowded_turns_are_notes_until_they_come_again_and_again(desk: Desk) -> None:
     hold(desk, 1.0, running=tuple(range(1, 20)))
     assert desk.row("blocked")["severity"] == "info"

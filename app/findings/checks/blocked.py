@@ -3,6 +3,7 @@
 While the hub is held, nobody else runs: a block of a second is critical as long as it lasts. Afterwards it is a
 warning when it was long or comes often, and what is short and rare stays a note. A turn that is long because many
 greenlets ran in it is no single line's fault; it is told as such, and warned of only when it comes again and again.
+And an import is slow once, mostly when a program starts: a note, too, when it is over.
 """
 
 from collections.abc import Iterable
@@ -64,6 +65,7 @@ class Blocked(Check):
                 "held": round(block.held, 3),
                 "stopped": round(block.stopped, 3),
                 "holders": block.holders,
+                "importing": block.importing,
                 "inside": _inside(entry.culprit, block.stack),
             },
         )
@@ -106,6 +108,8 @@ class Blocked(Check):
             return (
                 "No single greenlet is to blame; each of them waits for all others. Spread the work, or use processes."
             )
+        if case.facts["importing"]:
+            return "It imports a module, which is slow the first time only. Import it before the hub has work to do."
         inside = case.facts["inside"]
         return (f"It stands in {inside}. " if inside else "") + (
             "All other greenlets wait meanwhile. Use a cooperative call, a thread pool, or sleep(0) in long loops."
@@ -125,6 +129,8 @@ def severity_of(entry: LedgerEntry, now: float) -> Severity:
     if lasts >= STUCK:
         return "critical"
     if block.stopped and max(block.lasted - block.stopped, 0.0) < LONG and entry.count <= 1:
+        return "info"
+    if block.importing and entry.count <= 1:
         return "info"
     return "warning" if worst >= LONG or total + lasts >= OFTEN else "info"
 
