@@ -5,11 +5,15 @@ one `LiveView`: it is made anew when somebody is due, and each client gets the d
 version that it has and the newest; equal differences are encoded once. A client that has none, or one that
 is no longer kept, gets all of it, marked `full`.
 
-    every view  "full" (only then), "t", "counts", "rates", "health"; a key in which nothing changed is left
-    out overview    "groups" (all rows), "hubs", "point" (the newest of the charts) greenlets   "total",
-    "matched", "rows" {id: fields that changed}, "order" [ids], "gone" [ids] greenlet    "greenlet" {fields
-    of the detail that changed} group       "group" {fields of the detail that changed} events      nothing
-    more: the events themselves are the numbered ones of the stream
+    every view  "full" (only then), "t", "counts", "rates", "health", "alerts" {severity: open findings};
+                a key in which nothing changed is left out
+    overview    "groups" (all rows), "hubs", "point" (the newest of the charts), "attention" [what deserves a look]
+    greenlets   "total", "matched", "rows" {id: fields that changed}, "order" [ids], "gone" [ids],
+                "marks" {id: the finding that names it}
+    greenlet    "greenlet" {fields of the detail that changed}
+    group       "group" {fields of the detail that changed}
+    findings    "findings" [rows, without their stacks], "attention"
+    events      nothing more: the events themselves are the numbered ones of the stream
 
 What only the passing of time changes is not sent again: `age` comes once, and counts on from `created`
 while a greenlet lives. Durations are rounded, waits beyond ten seconds to whole ones, so that a long wait
@@ -21,12 +25,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from greenscope.app.attention import alerts_of
 from greenscope.app.feed import Feed
 from greenscope.app.formatting import parse_ident
 from greenscope.app.query import GreenletQuery, QueryError, parse_query
 from greenscope.app.sse import to_json
 
-VIEWS: Final = ("overview", "greenlets", "greenlet", "group", "events")
+VIEWS: Final = ("overview", "greenlets", "greenlet", "group", "findings", "events")
 
 #: parts of a state whose fields are compared one by one
 _BY_FIELD: Final = ("greenlet", "group")
@@ -74,6 +79,7 @@ class LiveView:
     def __init__(self, feed: Feed, wanted: ViewQuery) -> None:
         self.feed = feed
         self.wanted = wanted
+        self.alerts = alerts_of(feed)
         self.version = 0
         self.readers = 0
         self._states: dict[int, State] = {}
@@ -83,6 +89,7 @@ class LiveView:
             "greenlets": self._greenlets,
             "greenlet": self._greenlet,
             "group": self._group,
+            "findings": self._findings,
             "events": self._common,
         }
         self._make = makers[wanted.name]
@@ -123,10 +130,12 @@ class LiveView:
         shown = {name: health[name] for name in _HEALTH if name in health}
         age = shown.get("sample_age")
         shown["sample_age"] = None if age is None else round(age)
-        return {"counts": self.feed.counts(), "rates": self.feed.rates(), "health": shown}
+        counts, rates = self.feed.counts(), self.feed.rates()
+        return {"counts": counts, "rates": rates, "health": shown, "alerts": self.alerts.counts()}
 
     async def _overview(self) -> State:
         state = await self._common()
+        state["attention"] = self.alerts.items(state["health"])
         state["groups"] = self.feed.groups()
         state["hubs"] = [{**hub, "sample_age": round(hub["sample_age"] or 0)} for hub in self.feed.hubs()]
         state["point"] = self.feed.newest_point()
@@ -144,6 +153,7 @@ class LiveView:
             rows[id] = calm(row)
         state = await self._common()
         state.update(total=selection.total, matched=selection.matched, rows=rows, order=list(rows))
+        state["marks"] = self.alerts.marks(rows)
         state[_AGES] = ages
         return state
 
@@ -160,6 +170,13 @@ class LiveView:
             # the page reads these when it opens, and the members again with its rows
             del detail["series"], detail["members"]
         state["group"] = detail
+        return state
+
+    async def _findings(self) -> State:
+        state = await self._common()
+        state["attention"] = self.alerts.items(state["health"])
+        # stacks are read by the page when it looks again
+        state["findings"] = [{**row, "stack": None} for row in self.alerts.rows()]
         return state
 
 

@@ -33,9 +33,9 @@ def present(detail: Mapping[str, Any]) -> dict[str, Any]:
     now, waiting, live = detail["now"], detail["waiting_on"], detail["state"] in _LIVE
     return {
         **detail,
-        "stack": [_frame(frame) for frame in detail["stack"] or ()],
-        "traceback": [_frame(frame) for frame in detail["traceback"] or ()],
-        "spawn_stack": [_frame(frame) for frame in detail["spawn_stack"] or () if frame],
+        "stack": [present_frame(frame) for frame in detail["stack"] or ()],
+        "traceback": [present_frame(frame) for frame in detail["traceback"] or ()],
+        "spawn_stack": [present_frame(frame) for frame in detail["spawn_stack"] or () if frame],
         "waiting_since": seconds_between(waiting["since"], now) if waiting else None,
         "ended_ago": seconds_between(detail["ended"], now),
         "asked_ago": seconds_between(detail["kill_requested"], now) if live else None,
@@ -46,7 +46,8 @@ def present(detail: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _frame(frame: Mapping[str, Any]) -> dict[str, Any]:
+def present_frame(frame: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to a frame its source line, if it has none, and whether it is a library's."""
     return {"source": "", **frame, "library": is_library(str(frame.get("file") or ""))}
 
 

@@ -35,6 +35,7 @@ def build_environment() -> Environment:
         slot_bar=slot_bar,
         glyphs=filters.GLYPHS,
         kinds=filters.KINDS,
+        severities=filters.SEVERITIES,
         states=STATES,
         live=("pending", "ready", "running", "waiting"),
     )

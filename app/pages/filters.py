@@ -21,6 +21,9 @@ GLYPHS: Mapping[str, str] = {
     "killed": "⊘",
 }
 
+#: sign of each severity
+SEVERITIES: Mapping[str, str] = {"critical": "✕", "warning": "▲", "info": "·"}
+
 #: glyph and tone of each kind of event in the tail
 KINDS: Mapping[str, tuple[str, str]] = {
     "spawned": ("+", ""),

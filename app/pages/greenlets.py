@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from greenscope.app.attention import alerts_of
 from greenscope.app.formatting import ident, parse_ident
 from greenscope.app.model import STATES
 from greenscope.app.pages.columns import COLUMNS, COOKIE, Column, choose_columns
@@ -115,6 +116,7 @@ async def greenlets(request: Request) -> Response:
         | {"group": ident(query.group) or ""},
         fault=fault,
         result=result,
+        marks=alerts_of(feed).marks(row["id"] for row in result.rows),
         headline=headline(counts),
         chips=make_chips(counts, result.total, query, links),
         columns=choose_columns(request.query_params.get("columns"), request.cookies.get(COOKIE), feed.several),

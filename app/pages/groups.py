@@ -79,7 +79,7 @@ async def group(request: Request) -> Response:
         members=members.rows,
         members_total=members.matched,
         queue=queue,
-        history={"t": []},
+        history=found["series"] or {"t": []},
     )
 
 

@@ -7,12 +7,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from greenscope.app.attention import alerts_of
 from greenscope.app.model import LIVE_STATES, State
-from greenscope.app.pages.attention import SLOW_LAG, STUCK_LAG, find_attention
 from greenscope.app.pages.page import Page
 from greenscope.app.pages.rendering import health_of, render
 from greenscope.app.pages.tiles import Tile
 
+#: seconds without a turn of the hub: worth a look, and bad
+SLOW_LAG, STUCK_LAG = 0.1, 1.0
 #: groups shown here; the rest has a page of its own
 MOST_GROUPS = 20
 
@@ -114,7 +116,7 @@ async def overview(request: Request) -> Response:
         request,
         "overview.html",
         PAGE,
-        attention=find_attention(health, groups, counts, rates, dashboard.findings()),
+        attention=alerts_of(feed).items(health),
         tiles=make_tiles(counts, rates, health),
         groups=groups[:MOST_GROUPS],
         groups_more=max(0, len(groups) - MOST_GROUPS),

@@ -19,7 +19,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Page:
     """One page: its path below the mount point, its name for links, its title, icon and key in the menu.
 
-    `menu_query` is what the menu's link asks for beside the path.
+    `menu_query` is what the menu's link asks for beside the path; `beside` names the page whose entry stands for this
+    one where the menu has little room.
     """
 
     path: str
@@ -31,3 +32,4 @@ class Page:
     icon: str = ""
     key: str = ""
     menu_query: str = ""
+    beside: str = ""

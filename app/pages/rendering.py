@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from greenscope.app.attention import alerts_of
 from greenscope.app.pages.environment import build_environment
 from greenscope.app.pages.page import Page
 from greenscope.app.probe import Capability
@@ -74,6 +75,7 @@ def render(
             health=health_of(dashboard),
             counts=dashboard.feed.counts(),
             group_count=len(dashboard.feed.groups()),
+            alerts=alerts_of(dashboard.feed).counts(),
             **context,
         )
     )

@@ -20,6 +20,10 @@ const MODULES = {
   greenlet: () => import("./greenlet.js"),
   groups: () => import("./groups.js"),
   group: () => import("./group.js"),
+  findings: () => import("./look.js"),
+  stacks: () => import("./look.js"),
+  waits: () => import("./look.js"),
+  tree: () => import("./look.js"),
   tail: () => import("./events.js"),
   spawn: () => import("./spawn.js"),
   audit: () => import("./audit.js"),
@@ -46,6 +50,10 @@ function showLink(status) {
 function showHealth(patch) {
   const lag = patch.health?.hub_lag;
   if (patch.counts) patch.live_total = ["pending", "ready", "running", "waiting"].reduce((sum, state) => sum + (patch.counts[state] ?? 0), 0);
+  if (patch.alerts) {
+    patch.alerts_open = patch.alerts.critical + patch.alerts.warning;
+    setAttribute(find("#alerts"), "data-level", patch.alerts.critical ? "bad" : patch.alerts.warning ? "near" : "");
+  }
   fill(patch, find(".rail") ?? document);
   fill(patch, find(".strip") ?? document);
   if (lag === undefined) return;

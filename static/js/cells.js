@@ -1,7 +1,7 @@
 // One row of the greenlets table, cell by cell, as templates/_partials/greenlet_row.html writes it.
 
-import { h, icon, setAttribute, setText } from "./dom.js";
-import { GLYPHS, clock, count, duration, fullplace, place, text } from "./format.js";
+import { base, h, icon, setAttribute, setText } from "./dom.js";
+import { GLYPHS, SEVERITIES, clock, count, duration, fullplace, place, text } from "./format.js";
 
 /** @typedef {{id: string, state: string, name: string, function: string} & Record<string, any>} Row */
 
@@ -80,6 +80,17 @@ export class LiveRow {
       this.tr.dataset.known = "yes";
       this.tr.classList.toggle("ended", !live);
       this.#offerKill(canKill && live);
+    }
+  }
+
+  /** Show that a finding names it, or no longer. @param {{severity: string, summary: string, finding: string} | undefined} mark */
+  warn(mark) {
+    const cell = this.tr.cells[this.columns.indexOf("name")], old = cell?.querySelector(".mark");
+    if (!mark) old?.remove();
+    else if (cell && old?.getAttribute("title") !== mark.summary) {
+      const link = h("a", { class: "mark", href: `${base}/findings#${mark.finding}`, "data-severity": mark.severity, title: mark.summary, "aria-label": `${mark.severity}: ${mark.summary}` }, SEVERITIES[mark.severity] ?? "·");
+      if (old) old.replaceWith(link);
+      else cell.append(" ", link);
     }
   }
 

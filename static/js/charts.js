@@ -9,6 +9,8 @@ import { FORMATS } from "./format.js";
 /** @typedef {{key: string, lines: string[], format: string, floor?: number}} ChartSpec */
 
 const MOST_POINTS = 600;
+/** Steps of an axis that counts: there are no halves. */
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 const SYNC = "greenscope";
 
 /** The colour that a custom property stands for now: asked of a computed `color`, because `light-dark()` is not resolved in the property itself. @param {Element} element @param {string} property */
@@ -73,13 +75,13 @@ export class Charts {
       width: Math.max(box.clientWidth - 8, 50),
       height: box.clientHeight - 8,
       legend: { show: false },
-      padding: [10, 14, 0, 0],
+      padding: [10, 26, 0, 0],
       cursor: { sync: { key: SYNC }, drag: { x: true, y: false }, points: { size: 5 } },
       scales: { x: { time: true }, y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max((high ?? 0) * 1.1, spec.floor ?? 1)] } },
       axes: [
         { stroke: ink, font, size: 20, gap: 3, space: 70, grid: { stroke: line, width: 1 }, ticks: { show: false },
           values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((t) => new Date(t * 1000).toTimeString().slice(0, 8)) },
-        { stroke: ink, font, size: 56, gap: 4, space: 32, grid: { stroke: line, width: 1 }, ticks: { show: false },
+        { stroke: ink, font, size: 56, ...(spec.format === "count" && { incrs: WHOLE }), gap: 4, space: 32, grid: { stroke: line, width: 1 }, ticks: { show: false },
           values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((value) => write(value)) },
       ],
       series: [{}, ...spec.lines.map((name) => ({

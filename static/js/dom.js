@@ -91,6 +91,35 @@ export function replaceParts(root, fresh) {
   });
 }
 
+const FOCUSABLE = "a,button,summary";
+
+/** Bring a list of keyed elements to another's content: an unchanged one is not touched, an unfolded one stays so. @param {Element} old @param {Element} fresh */
+export function mergeKeyed(old, fresh) {
+  const there = new Map(/** @type {HTMLElement[]} */ (Array.from(old.children)).map((item) => [item.dataset.key, item]));
+  const selection = document.getSelection();
+  let cursor = old.firstElementChild;
+  for (const item of /** @type {HTMLElement[]} */ (Array.from(fresh.children))) {
+    const was = there.get(item.dataset.key);
+    there.delete(item.dataset.key);
+    /** @type {Element} */
+    let use = item;
+    if (was) {
+      const folds = [was, ...all("details", was)].map((fold) => fold.hasAttribute("open"));
+      [item, ...all("details", item)].forEach((fold, index) => folds[index] && fold.setAttribute("open", ""));
+      if (was.isEqualNode(item) || (selection && !selection.isCollapsed && selection.containsNode(was, true))) use = was;
+      else {
+        const focus = all(FOCUSABLE, was).indexOf(/** @type {HTMLElement} */ (document.activeElement));
+        if (cursor === was) cursor = item;
+        was.replaceWith(item);
+        if (focus >= 0) all(FOCUSABLE, item)[focus]?.focus({ preventScroll: true });
+      }
+    }
+    if (use === cursor) cursor = cursor.nextElementSibling;
+    else old.insertBefore(use, cursor);
+  }
+  for (const item of there.values()) item.remove();
+}
+
 /** Fetch a server-rendered fragment. @param {string} url @returns {Promise<{ok: boolean, status: number, content: HTMLElement}>} */
 export async function fragment(url) {
   const response = await fetch(url, { headers: { Accept: "text/html" } });

@@ -8,6 +8,9 @@ const THIN = "\u202f";
 /** @type {Record<string, string>} */
 export const GLYPHS = { pending: "·", ready: "◐", running: "●", waiting: "○", succeeded: "✓", failed: "✕", killed: "⊘" };
 
+/** @type {Record<string, string>} */
+export const SEVERITIES = { critical: "✕", warning: "▲", info: "·" };
+
 /** Glyph and tone of each kind of event. @type {Record<string, [string, string]>} */
 export const KINDS = {
   spawned: ["+", ""], started: ["▸", ""], succeeded: ["✓", "good"], failed: ["✕", "bad"], killed: ["⊘", "near"],

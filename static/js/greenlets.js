@@ -43,6 +43,8 @@ class GreenletTable {
     this.matched = 0;
     /** @type {Record<string, number>} */
     this.counts = {};
+    /** @type {Record<string, {severity: string, summary: string, finding: string}>} greenlets that a finding names */
+    this.marks = data(table, "marks") ?? {};
     this.asked = 0;
     this.typing = 0;
     this.forced = false;
@@ -179,6 +181,8 @@ class GreenletTable {
       }
       row.update(fields, this.canKill);
     }
+    if (patch.marks) this.marks = patch.marks;
+    if (patch.marks || patch.rows) for (const [id, row] of this.rows) row.warn(this.marks[id]);
     for (const id of patch.gone ?? []) this.rows.get(id)?.tr.classList.add("ended");
     if (patch.order) this.waiting = patch.order;
     this.settle();
@@ -339,7 +343,7 @@ class GreenletTable {
   click(event) {
     const target = event.target instanceof Element ? event.target : null;
     const tr = target?.closest("tr");
-    if (!tr || target?.closest("button") || event.ctrlKey || event.metaKey || event.shiftKey || !document.getSelection()?.isCollapsed) return;
+    if (!tr || target?.closest("button,.mark") || event.ctrlKey || event.metaKey || event.shiftKey || !document.getSelection()?.isCollapsed) return;
     event.preventDefault();
     const id = tr.dataset.id ?? "";
     const byKey = event.detail === 0;

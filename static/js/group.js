@@ -31,7 +31,7 @@ export function start(page) {
   page.onPatch.push((patch) => {
     const fields = patch.group ?? patch.groups?.find((/** @type {any} */ one) => one.id === id);
     if (fields) group = { ...group, ...fields };
-    charts.push(Date.now() / 1000, group);
+    charts.push((patch.t ? Date.parse(patch.t) : Date.now()) / 1000, group);
     look();
   });
   document.addEventListener("acted", look);

@@ -4,7 +4,7 @@ import { all, base, find, h, icon, setAttribute, setText } from "./dom.js";
 import { count, rate } from "./format.js";
 import { drawSlots } from "./slots.js";
 
-/** @typedef {{id: string, name: string, kind: string, size: number | null, active: number, free: number | null, waiters: number | null, spawned: number, succeeded: number, failed: number, killed: number, peak: number, rate?: number}} Group */
+/** @typedef {{id: string, name: string, kind: string, size: number | null, active: number, free: number | null, waiters: number | null, spawned: number, succeeded: number, failed: number, killed: number, peak: number, rate?: number | null}} Group */
 
 /** @param {Group} group */
 export function slotsLabel(group) {

@@ -13,32 +13,9 @@ const SPECS = [
   { key: "lag", lines: ["hub_lag"], format: "duration", floor: 0.01 },
   { key: "switches", lines: ["switches"], format: "rate", floor: 4 },
 ];
-const DONE_SPAN = 10_000;
-
-/** How fast each group's members end well, over the last ten seconds. */
-class DoneRates {
-  constructor() {
-    /** @type {Map<string, [number, number][]>} */
-    this.marks = new Map();
-  }
-
-  /** @param {any[]} groups */
-  add(groups) {
-    const now = performance.now();
-    for (const group of groups) {
-      const marks = this.marks.get(group.id) ?? [];
-      marks.push([now, group.succeeded]);
-      while (marks.length > 2 && marks[1][0] < now - DONE_SPAN) marks.shift();
-      this.marks.set(group.id, marks);
-      const span = (now - marks[0][0]) / 1000;
-      group.rate = span >= 1 ? (group.succeeded - marks[0][1]) / span : null;
-    }
-  }
-}
 
 /** @param {import("./app.js").Page} page */
 export function start(page) {
-  const done = new DoneRates();
   /** @type {any} */
   const model = {};
   const charts = new Charts(SPECS, data(find("#charts"), "series") ?? { t: [] });
@@ -54,13 +31,10 @@ export function start(page) {
       setAttribute(find('[data-tile="lag"]'), "data-level", lag >= 1 ? "bad" : lag >= 0.1 ? "near" : "");
     }
     setAttribute(find('[data-tile="failed"]'), "data-level", (rates?.["10s"]?.failed ?? 0) >= 0.05 ? "bad" : "");
-    if (patch.groups) {
-      done.add(patch.groups);
-      updateGroups(patch.groups, MOST_GROUPS);
-    }
+    if (patch.groups) updateGroups(patch.groups, MOST_GROUPS);
+    if (patch.attention) showAttention(patch.attention);
     model.group_count = model.groups?.length;
     fill(model);
-    showAttention(model);
     if (patch.point) charts.push(patch.point.t, patch.point);
   });
   page.stream.open({ view: "overview" });

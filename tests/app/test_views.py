@@ -211,7 +211,7 @@ def test_events_view_has_figures_only() -> None:
     stage = Stage(ViewQuery("events"))
     first = stage.patch()
     assert first is not None
-    assert set(first) == {"full", "t", "counts", "rates", "health"}
+    assert set(first) == {"full", "t", "counts", "rates", "health", "alerts"}
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ def test_kill_says_what_it_will_do_and_then_what_was_seen(tab: Any) -> None:
     assert "Not alive any more" in page.inner_text("#drawer")
 
 
-def test_kill_sends_one_key_however_often_it_is_clicked(tab: Any) -> None:
-    page = tab.open("/greenlets?state=live&q=hash")
+def test_kill_sends_one_key_however_often_it_is_clicked(start_observed: Start, visit: Visit) -> None:
+    page = visit(start_observed("--still")).open("/greenlets?state=live&q=hash")
     posts: list[Any] = []
     page.on("request", lambda request: posts.append(request) if request.method == "POST" else None)
     page.locator("#rows tr").nth(2).hover()

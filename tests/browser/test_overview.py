@@ -42,10 +42,15 @@ def test_overview_does_not_shift_while_figures_change(tab: Any) -> None:
 
 def test_overview_tells_what_is_wrong_first(start_observed: Start, visit: Visit) -> None:
     page = visit(start_observed("--broken", "--still")).open("/")
+    page.wait_for_selector("#attention li[data-severity=critical]")
     first = page.locator("#attention li").first
     assert first.get_attribute("data-severity") == "critical"
-    assert "has not turned for 3.20" in first.inner_text()
-    assert "1,204 events were dropped" in page.inner_text("#attention")
+    assert "has held the hub of hub for 3.2 s" in first.inner_text()
+    page.wait_for_selector("#attention li:has-text('1,204 events came faster than they could be kept')")
+    first.locator("a").click()
+    page.wait_for_selector(".finding:target")
+    assert "has held the hub" in page.inner_text(".finding:target h3")
+    page.go_back()
     assert page.get_attribute("#lag", "data-level") == "bad"
 
 
