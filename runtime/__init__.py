@@ -11,8 +11,9 @@ import importlib
 from typing import Any
 
 from greenscope.runtime.exceptions import GreenletExit
-from greenscope.runtime.greenlet import Greenlet, getcurrent, spawn_raw
+from greenscope.runtime.greenlet import Greenlet, getcurrent
 from greenscope.runtime.hub import get_hub
+from greenscope.runtime.raw import spawn_raw
 from greenscope.runtime.timeout import Timeout, with_timeout
 from greenscope.runtime.waiting import idle, sleep
 from greenscope.runtime.waits import iwait, joinall, kill, killall, wait

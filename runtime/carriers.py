@@ -32,7 +32,7 @@ from greenscope.runtime.accounting import close_account, open_account
 if TYPE_CHECKING:
     from greenscope.runtime.hub import Hub
 
-#: states of a Greenlet that its carrier has to know (the others: greenlet.py)
+#: states of a Greenlet that its carrier has to know (the others: joinable.py)
 PENDING, RUNNING, VALUE = 1, 2, 3
 
 #: free carriers that one hub keeps for good, about 8 kB each

@@ -1,12 +1,16 @@
 """Greenlet: a function that runs cooperatively, with a result that others can wait for.
 
-    NEW --start()--> PENDING --the hub's turn--> RUNNING --returns--> VALUE
-     |                  |                           |------raises---> ERROR
-     +----kill()--------+--never runs--> VALUE      +------killed---> VALUE (a GreenletExit)
+    NEW --start()--> PENDING --its turn--> RUNNING --returns--> VALUE
+     |                  |                    |--------raises---> ERROR
+     +------kill()------+                    +--------killed---> VALUE (a GreenletExit)
+              |
+              +--never runs--> VALUE (a GreenletExit), ERROR when killed with another exception
 
 A Greenlet is a plain object. It borrows a raw greenlet (`carriers`) for the time
 between its first switch and its end; before and after, it costs a small object only.
-`getcurrent()` returns the Greenlet in whose carrier it is called.
+Its turn comes when the hub takes it from the ready queue, or when a carrier that has
+just ended another one finds it next there. `getcurrent()` returns the Greenlet in whose
+carrier it is called. What others may ask of its end, and wait for, is in `joinable`.
 
 Deliberate differences from gevent:
 1. It is not a subclass of greenlet.greenlet; `gr_frame`, `dead`, `switch`, `throw`,
@@ -24,20 +28,17 @@ from typing import Any, TypeVar
 
 import greenlet as _greenlet
 
-from greenscope.runtime.accounting import Account, first_slice, open_account
-from greenscope.runtime.carriers import PENDING, RUNNING, VALUE, Carrier, borrow, strip
+from greenscope.runtime.accounting import Account, first_slice
+from greenscope.runtime.carriers import PENDING, VALUE, Carrier, borrow, strip
 from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import GreenletExit
-from greenscope.runtime.hub import Hub, get_hub
+from greenscope.runtime.hub import Hub
 from greenscope.runtime.instruments import hooks
-from greenscope.runtime.links import Linked
-from greenscope.runtime.timeout import Timeout, limit
+from greenscope.runtime.joinable import ERROR, NEW, Joinable
 from greenscope.runtime.timers import Timer
-from greenscope.runtime.waiting import current_hub, interrupt, park, park_until, resume
+from greenscope.runtime.waiting import current_hub, interrupt
 
 __all__ = ["Greenlet", "getcurrent"]
-
-NEW, ERROR = 0, 4
 
 _raw_current = _greenlet.getcurrent
 _weakref = weakref.ref
@@ -63,21 +64,18 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-class Greenlet(Linked):
+class Greenlet(Joinable):
     """A light-weight cooperatively scheduled execution unit.
 
     Runs `run(*args, **kwargs)`, or its own `_run` in a subclass. Raises TypeError when that is not callable.
     As a context manager it joins on exit, and kills when the body raised.
     """
 
-    value: Any = None
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = MappingProxyType({})
     _tree_locals: dict[str, Any] | None = None
-    _state = NEW
     _name: str | None = None
     _carrier: Carrier | None = None
-    _exc_info: tuple[Any, Any, Any] | None = None
     _timer: Timer | None = None
     #: what its greenlet-local data hang on (see local)
     _locals: Any = None
@@ -85,7 +83,6 @@ class Greenlet(Linked):
     #: set while somebody watches: when it began, and at its end where its time went
     _began = 0.0
     _account: Account | None = None
-    waits_as = "join"
 
     def __init__(self, run: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> None:
         if run is not None:
@@ -189,7 +186,7 @@ class Greenlet(Linked):
         self._state = VALUE
         self._carrier = None
         self._free()
-        if self._links or every.listening:
+        if self._links or every.listening:  # called when the batch is over (difference 2)
             self.hub.finished.append(self)
 
     def _free(self) -> None:
@@ -246,38 +243,7 @@ class Greenlet(Linked):
         if self.hub.finished and self.hub.sleeping:
             self.hub.poller.wake()
 
-    # -- state
-
-    @property
-    def started(self) -> bool:
-        """True from start() until it ends."""
-        return self._state == PENDING or self._state == RUNNING
-
-    def __bool__(self) -> bool:
-        return self._state == PENDING or self._state == RUNNING
-
-    @property
-    def dead(self) -> bool:
-        """True when it will not run (any more)."""
-        return self._state >= VALUE
-
-    def ready(self) -> bool:
-        """Return True when it has ended."""
-        return self._state >= VALUE
-
-    def successful(self) -> bool:
-        """Return True when it has ended without an error; a GreenletExit is none."""
-        return self._state == VALUE
-
-    @property
-    def exception(self) -> BaseException | None:
-        """The exception with which it failed, None before and without."""
-        return self._exc_info[1] if self._exc_info is not None else None
-
-    @property
-    def exc_info(self) -> tuple[Any, Any, Any] | None:
-        """The (type, value, traceback) with which it failed, None before and without."""
-        return self._exc_info
+    # -- what it is
 
     @property
     def spawn_tree_locals(self) -> dict[str, Any]:
@@ -363,82 +329,7 @@ class Greenlet(Linked):
         if block:
             self.join(timeout)
 
-    # -- waiting
-
-    def join(self, timeout: float | None = None) -> None:
-        """Wait until it has ended, or `timeout` seconds. Blocks.
-
-        Raises only the exception that a Timeout given as `timeout` was made with.
-        """
-        if self._state < VALUE:
-            seconds, given = limit(timeout)
-            try:
-                if self._wait(seconds) or given is None or given.throws is given:
-                    return
-            except Timeout as error:
-                if error is not given:
-                    raise
-                return
-            raise given.throws
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Return its value, or raise its exception, once it has ended. Blocks.
-
-        Raises Timeout when it still lives after `timeout` seconds, at once when `block` is false.
-        """
-        if self._state < VALUE:
-            if not block:
-                raise Timeout()
-            seconds, given = (None, None) if timeout is None else limit(timeout)
-            if not self._wait(seconds):
-                raise given.throws if given is not None else Timeout(seconds)
-        if self._state == VALUE:
-            return self.value
-        return self._raise_exception()
-
-    def _wait(self, seconds: float | None) -> bool:
-        """Park until it has ended; False when `seconds` passed before."""
-        raw = _raw_current()
-        if current_hub(raw) is not self.hub:
-            return self._wait_from_elsewhere(raw, seconds)
-        links = self._links
-        if links is None:
-            self._links = [raw]
-        else:
-            links.append(raw)
-        try:
-            while self._state < VALUE:
-                if seconds is None:
-                    park(self)
-                elif not park_until(self, seconds) and self._state < VALUE:
-                    return False
-            return True
-        finally:
-            if self._links:
-                self.unlink(raw)  # we were interrupted or late; else the notification took it
-
-    def _wait_from_elsewhere(self, raw: Any, seconds: float | None) -> bool:
-        """Do the same in another thread, whose hub cannot see that it will be woken."""
-        wake = Wake(raw)
-        raw.hub.hold()
-        self.rawlink(wake)
-        try:
-            while self._state < VALUE:
-                if not park_until(self, seconds) and self._state < VALUE:
-                    return False
-            return True
-        finally:
-            if wake.raw is not None:
-                wake.raw = None
-                self.unlink(wake)
-            raw.hub.release()
-
-    def _raise_exception(self) -> Any:
-        exc_info = self._exc_info
-        assert exc_info is not None
-        raise exc_info[1].with_traceback(exc_info[2])
-
-    # -- the rest
+    # -- as a context manager, and as text
 
     def __enter__(self: _GreenletT) -> _GreenletT:
         return self
@@ -474,60 +365,6 @@ class Greenlet(Linked):
         return self._formatted
 
 
-class Wake:
-    """A raw link that resumes a greenlet of another thread that joins; `raw` is None when it has gone on."""
-
-    __slots__ = ("raw",)
-
-    def __init__(self, raw: Any) -> None:
-        self.raw = raw
-
-    def __call__(self, source: Any) -> None:
-        raw = self.raw
-        if raw is None:
-            return
-        if raw.hub.thread_ident != get_ident():
-            raw.hub.run_callback(self, source)
-            return
-        self.raw = None
-        if raw.waiting_on is not None:
-            resume(raw)
-
-
-def tree_locals_of(raw: Any) -> dict[str, Any] | None:
-    """Return what the children of a raw greenlet share; None for a main greenlet, whose children are roots."""
-    current_hub(raw)
-    shared: dict[str, Any] | None = raw.tree_locals
-    return shared
-
-
 def _call_spawn_callbacks(greenlet_: Greenlet) -> None:
     for callback in _spawn_callbacks:
         callback(greenlet_)
-
-
-def spawn_raw(function: Callable[..., Any], *args: Any, **kwargs: Any) -> _greenlet.greenlet:
-    """Start `function` in a raw greenlet in the hub's next turn: no links, no value, no join. Does not block.
-
-    Raises TypeError when it is not callable.
-    """
-    if not callable(function):
-        raise TypeError("function must be callable")
-    hub = get_hub()
-    if kwargs:
-        from functools import partial
-
-        function = partial(function, **kwargs)
-    raw: Any = _greenlet.greenlet(function, hub)
-    spawner = getcurrent()
-    shared = spawner.spawn_tree_locals if isinstance(spawner, Greenlet) else tree_locals_of(spawner)
-    raw.hub = hub
-    raw.waiting_on = raw.task = None
-    open_account(raw, hub.now)
-    raw.tree_locals = raw.spawn_tree_locals = {} if shared is None else shared
-    raw.spawning_greenlet = _weakref(spawner)
-    if _hooks.spawned_raw:
-        _hooks.call("spawned_raw", raw)
-    hub.run_callback(raw.switch, *args)
-    started: _greenlet.greenlet = raw
-    return started

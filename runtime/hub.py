@@ -339,7 +339,7 @@ _ELSEWHERE = {
     "kill": "waits",
     "reinit": "os",
     "sleep": "waiting",
-    "spawn_raw": "greenlet",
+    "spawn_raw": "raw",
     "wait": "waits",
 }
 

@@ -8,9 +8,8 @@ import pytest
 
 from greenscope.app.backends.native import NativeProbe
 from greenscope.app.model import ControlResult, Event
-from greenscope.runtime import Greenlet, GreenletExit, getcurrent, sleep, spawn, spawn_later
+from greenscope.runtime import Greenlet, GreenletExit, getcurrent, sleep, spawn, spawn_later, spawn_raw
 from greenscope.runtime.event import Event as Flag
-from greenscope.runtime.greenlet import spawn_raw
 from greenscope.runtime.instruments import hooks
 from greenscope.runtime.lock import RLock
 from greenscope.runtime.pool import Group, Pool
