@@ -75,22 +75,26 @@ class Orders:
             return selection
         key = _key(query)
         loop = asyncio.get_running_loop()
-        task = self.making.get(key)
-        if task is None or task.get_loop() is not loop:
-            task = loop.create_task(self._make(key, query))
-            task.add_done_callback(self._on_made)
-            self.making[key] = task
         stale = self._kept.get(key)
         slow = stale is not None and stale.cost > self._limits.slow_order
-        if stale is not None and slow and self._clock() - stale.made < self._limits.stale_order:
+        shown = stale is not None and slow and self._clock() - stale.made < self._limits.stale_order
+        task = self.making.get(key)
+        if task is None or task.get_loop() is not loop:
+            task = loop.create_task(self._make(key, query, gently=shown))
+            task.add_done_callback(self._on_made)
+            self.making[key] = task
+        if stale is not None and shown:
             return stale
         return await asyncio.shield(task)
 
-    async def _make(self, key: tuple[Any, ...], query: GreenletQuery) -> Selection:
+    async def _make(self, key: tuple[Any, ...], query: GreenletQuery, gently: bool) -> Selection:
+        """Make an order in steps; `gently`, since nobody waits for it, leaves as much time to others as it takes."""
         selection = Selection(reach_of(query))
+        mark = time.perf_counter()
         try:
             for _ in self._steps(query, selection):
-                await asyncio.sleep(0)
+                await asyncio.sleep(time.perf_counter() - mark if gently else 0)
+                mark = time.perf_counter()
             self._keep(key, selection)
         finally:
             self.making.pop(key, None)

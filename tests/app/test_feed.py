@@ -348,6 +348,36 @@ def test_wait_query_shows_a_slow_old_order_while_the_next_is_made(probe: FakePro
     assert asyncio.run(ask()) == [1, 1, 2]
 
 
+class SlowProbe(FakeProbe):
+    """A probe that takes 0.5 ms for a look."""
+
+    def sample(self, ids: Any) -> Any:
+        time.sleep(0.0005)
+        return super().sample(ids)
+
+
+def test_order_that_nobody_waits_for_leaves_the_loop_to_others(clock: Ticker) -> None:
+    probe = SlowProbe(clock=clock)
+    for _ in range(50):
+        probe.add()
+    feed = Feed(probe, clock=clock, limits=FeedLimits(slow_order=-1.0, survey_chunk=1, order_age=0.0))
+    feed.tick()
+    query = GreenletQuery(sort="-run_time")
+
+    async def ask() -> tuple[int, int]:
+        first, turns = await feed.wait_selection(query), 0
+        clock.now += 1.0
+        again = await feed.wait_selection(query, 0.0)
+        while feed._orders.making:
+            await asyncio.sleep(0)
+            turns += 1
+        return int(again is first), turns
+
+    shown, turns = asyncio.run(ask())
+    assert shown
+    assert turns > 150, "others had more turns than the order took"
+
+
 def test_wait_query_of_100000_keeps_the_loop_responsive() -> None:
     probe = FakeProbe()
     for number in range(100_000):
