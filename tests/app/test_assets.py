@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from greenscope.app.assets import MIME_TYPES, STATIC, Assets, packaged_assets
+from greenscope.app.assets import MIME_TYPES, STATIC, Assets, accepts_gzip, packaged_assets
 
 
 @pytest.fixture
@@ -76,3 +76,19 @@ def test_ranges_are_not_answered_in_parts(board: Any) -> None:
     answer = board.client.get(f"/{name}", headers={"range": "bytes=0-1,1-2," + ",".join("0-1" for _ in range(500))})
     assert answer.status_code == 200
     assert "content-range" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [("gzip", True), ("br, gzip;q=0.5", True), ("GZIP", True), ("gzip;q=0", False), ("gzip; q=0.000", False),
+     ("gzip;q=0.001", True), ("", False), ("identity", False), ("x-gzip2", False)],
+)  # fmt: skip
+def test_gzip_is_sent_to_who_accepts_it(board: Any, header: str, accepted: bool) -> None:
+    assert accepts_gzip(header) is accepted
+    name = max(packaged_assets(), key=lambda name: (STATIC / name).stat().st_size)
+    answer = board.client.get("/" + packaged_assets().url(name), headers={"accept-encoding": header})
+    assert answer.headers.get("content-encoding", "") == ("gzip" if accepted else "")
+    assert answer.headers["vary"] == "accept-encoding"
+    assert answer.content == (STATIC / name).read_bytes()
+    if accepted:
+        assert int(answer.headers["content-length"]) < (STATIC / name).stat().st_size / 2
