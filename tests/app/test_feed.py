@@ -3,13 +3,14 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterable
 
 import pytest
 
 from greenscope.app.backends.fake import FakeProbe
 from greenscope.app.backends.scenario import Scenario
 from greenscope.app.feed import Feed, FeedLimits
-from greenscope.app.model import Drained, Event, Site
+from greenscope.app.model import Drained, Event, GreenletSample, Site
 from greenscope.app.query import ROW_FIELDS, GreenletQuery
 
 
@@ -351,7 +352,7 @@ def test_wait_query_shows_a_slow_old_order_while_the_next_is_made(probe: FakePro
 class SlowProbe(FakeProbe):
     """A probe that takes 0.5 ms for a look."""
 
-    def sample(self, ids: Any) -> Any:
+    def sample(self, ids: Iterable[int]) -> list[GreenletSample]:
         time.sleep(0.0005)
         return super().sample(ids)
 
