@@ -73,7 +73,7 @@ async def health(request: Request) -> Response:
 
 
 async def greenlets(request: Request) -> Response:
-    """Answer the rows that are asked for, as JSON or CSV."""
+    """Answer the rows that are asked for, as JSON or CSV; with `format` as a file to keep."""
     format = request.query_params.get("format", "json")
     if format not in ("json", "csv"):
         raise QueryError("format", "must be json or csv")
@@ -81,7 +81,10 @@ async def greenlets(request: Request) -> Response:
     if format == "csv":
         headers = {"content-disposition": 'attachment; filename="greenlets.csv"'}
         return Response(write_csv(found.rows), headers=headers, media_type="text/csv")
-    return json_response({"total": found.total, "matched": found.matched, "rows": found.rows})
+    kept = (
+        {"content-disposition": 'attachment; filename="greenlets.json"'} if "format" in request.query_params else None
+    )
+    return json_response({"total": found.total, "matched": found.matched, "rows": found.rows}, headers=kept)
 
 
 async def greenlet(request: Request) -> Response:

@@ -134,7 +134,7 @@ async def greenlets(request: Request) -> Response:
         else "0 of 0",
         earlier=links.to(offset=max(0, query.offset - query.limit)) if query.offset else "",
         later=links.to(offset=last) if last < result.matched else "",
-        json_link=address(f"{links.base}/api/greenlets", **links.fields()),
+        json_link=address(f"{links.base}/api/greenlets", **links.fields(), format="json"),
         csv_link=address(f"{links.base}/api/greenlets", **links.fields(), format="csv"),
         opened=opened,
         detail=None if found is None else present(found),

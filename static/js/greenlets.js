@@ -150,9 +150,7 @@ class GreenletTable {
       const value = /** @type {any} */ (this.query)[input.name];
       if (value !== undefined) input.value = String(value);
     }
-    find("#export-json")?.setAttribute("href", `${base}/api/greenlets${this.parameters(this.query)}`);
-    const csv = this.parameters(this.query);
-    find("#export-csv")?.setAttribute("href", `${base}/api/greenlets${csv ? `${csv}&` : "?"}format=csv`);
+    for (const format of ["json", "csv"]) find(`#export-${format}`)?.setAttribute("href", `${base}/api/greenlets${this.parameters(this.query, { format })}`);
     find("#all-states")?.setAttribute("href", this.address({ state: "", offset: 0 }));
     this.summarise();
   }

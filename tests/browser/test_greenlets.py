@@ -1,5 +1,6 @@
 """The greenlets table: filter, order, drawer, address; it stays calm while it is pointed at."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -125,6 +126,10 @@ def test_export_gives_what_is_shown(tab: Any) -> None:
     lines = download.value.path().read_text().splitlines()
     assert len(lines) == 5
     assert "stage walk" in lines[1]
+    with page.expect_download() as download:
+        page.click("#export-json")
+    assert download.value.suggested_filename == "greenlets.json"
+    assert json.loads(download.value.path().read_text())["matched"] == 4
 
 
 def test_table_without_script_shows_the_state_of_now(chromium: Any, busy: Any, token: str) -> None:
