@@ -55,6 +55,8 @@ def sweep(folder: Path) -> None:
     for path in folder.glob("*.sock"):
         probe = _native_socket()
         try:
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                continue  # a plain file refuses, too
             probe.setblocking(False)
             probe.connect(str(path))
         except ConnectionRefusedError:

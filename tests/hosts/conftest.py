@@ -183,6 +183,7 @@ class Load:
 class Tools:
     """What the tests of this folder share."""
 
+    README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
     wait_for = staticmethod(wait_for)
     find_port = staticmethod(find_port)
     fetch = staticmethod(fetch)

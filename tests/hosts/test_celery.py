@@ -31,6 +31,8 @@ SEND = "import tasks; [tasks.nap.delay(60) for _ in range(5)]"
 
 
 def test_celery_shows_its_tasks_and_a_killed_one_ends(host: Any, tools: Any) -> None:
+    assert "import greenscope.celery" in tools.README
+    assert "celery -A tasks worker -P gevent" in tools.README
     (host.work / "queue").mkdir()
     host.write("tasks.py", TASKS)
     worker = host.start(

@@ -49,6 +49,7 @@ def start(host: Any, port: int, *options: str, **environment: str) -> Any:
 def test_gunicorn_shows_all_workers_under_load_kills_a_request_and_sees_a_restart(
     host: Any, port: int, tools: Any
 ) -> None:
+    assert "gunicorn -k gevent -w 2 -c python:greenscope.gunicorn app:app" in tools.README
     gunicorn = start(host, port, "-w", "2", "-c", "python:greenscope.gunicorn", GREENSCOPE_CONTROL="1")
     page = host.serve()
     tools.wait_for(lambda: len(page.workers()) == 2, host.log())
@@ -65,7 +66,9 @@ def test_gunicorn_shows_all_workers_under_load_kills_a_request_and_sees_a_restar
             ),
             "the slow requests are not seen",
         )
-        assert {row["pid"] for row in page.rows("state=live&q=function:heartbeat")} == pids
+        tools.wait_for(
+            lambda: {row["pid"] for row in page.rows("state=live&q=function:heartbeat")} == pids, "no heartbeat"
+        )
         assert {row["id"].partition("-")[0] for row in page.rows()} == {str(pid) for pid in pids}
         detail = page.get(f"/api/greenlets/{rows[0]['id']}")
         assert [frame["function"] for frame in detail["stack"]].count("slow") == 1
@@ -110,7 +113,9 @@ def test_gunicorn_that_replaces_its_workers_leaves_no_socket(
 
 
 def test_gunicorn_with_a_config_of_its_own_is_watched_again_after_a_reload(host: Any, port: int, tools: Any) -> None:
-    host.write("gunicorn.conf.py", "from greenscope.gunicorn import post_worker_init\n\nworkers = 1\n")
+    line = "from greenscope.gunicorn import post_worker_init\n"
+    assert f"```python\n{line}```" in tools.README
+    host.write("gunicorn.conf.py", f"{line}\nworkers = 1\n")
     gunicorn = start(host, port)
     (first,) = tools.wait_for(lambda: list(host.sockets.glob("*.sock")), host.log())
     gunicorn.send_signal(signal.SIGHUP)
@@ -121,7 +126,7 @@ def test_gunicorn_with_a_config_of_its_own_is_watched_again_after_a_reload(host:
     page = host.serve()
     worker = tools.wait_for(lambda: page.workers().get(int(second.stem)), "the new worker is not on the page")
     assert worker["control"] is False
-    (row, *_) = page.rows("q=function:heartbeat")
+    (row, *_) = tools.wait_for(lambda: page.rows("q=function:heartbeat"), "the heartbeat is not seen")
     status, answer = page.ask("POST", f"/api/greenlets/{row['id']}/kill", {})
     assert status == 409
     assert "GREENSCOPE_CONTROL=1" in answer["message"]

@@ -40,6 +40,7 @@ class Visitor(HttpUser):
 
 
 def test_locust_shows_two_hundred_users(host: Any, tools: Any) -> None:
+    assert LOCUSTFILE.strip() in tools.README
     port = tools.find_port()
     host.write("server.py", SERVER)
     host.write("locustfile.py", LOCUSTFILE)
