@@ -332,7 +332,7 @@ def get_hub_if_exists() -> Hub | None:
 #: names that gevent's users look for here; those modules import this one
 _ELSEWHERE = {
     "GreenletExit": "exceptions",
-    "Waiter": "waiting",
+    "Waiter": "waiter",
     "getcurrent": "greenlet",
     "idle": "waiting",
     "iwait": "waits",

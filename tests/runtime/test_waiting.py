@@ -1,6 +1,5 @@
 """park, resume, interrupt: one protocol, and what happens when they meet."""
 
-import sys
 import threading
 from typing import Any
 
@@ -10,10 +9,9 @@ import pytest
 from greenscope.runtime import get_hub, getcurrent, idle, sleep, spawn, spawn_raw, testing
 from greenscope.runtime.exceptions import (
     BlockingSwitchOutError,
-    ConcurrentObjectUseError,
     InvalidSwitchError,
 )
-from greenscope.runtime.waiting import READY, Thrown, Waiter, interrupt, park, park_until, resume, wake
+from greenscope.runtime.waiting import READY, Thrown, interrupt, park, park_until, resume, wake
 
 
 class Shown:
@@ -285,49 +283,3 @@ def test_idle_lets_everything_ready_run_first() -> None:
     spawn(chain, 5)
     idle()
     assert ran == [5, 4, 3, 2, 1, 0]
-
-
-def test_waiter_brings_a_value_and_an_error() -> None:
-    hub = get_hub()
-    waiter = Waiter()
-    hub.run_callback(waiter.switch, 5)
-    assert waiter.get() == 5
-    assert waiter.successful()
-    waiter.clear()
-    hub.run_callback(waiter.throw, ZeroDivisionError)
-    with pytest.raises(ZeroDivisionError):
-        waiter.get()
-    assert waiter.ready()
-    assert not waiter.successful()
-
-
-def test_waiter_keeps_what_comes_before_get() -> None:
-    waiter = Waiter()
-    waiter.switch(1)
-    assert waiter.get() == 1
-    waiter.switch_args(1, 2)
-    assert waiter.get() == (1, 2)
-
-
-def test_waiter_serves_one_greenlet_and_the_hub_alone() -> None:
-    waiter = Waiter()
-    first = spawn(waiter.get)
-    sleep(0)
-    assert waiter.greenlet is not None
-    with pytest.raises(ConcurrentObjectUseError):
-        waiter.get()
-    with pytest.raises(AssertionError, match="Hub"):
-        waiter.switch(1)
-    get_hub().run_callback(waiter.switch, "x")
-    assert first.get() == "x"
-
-
-def test_waiter_raises_a_triple_with_its_traceback() -> None:
-    waiter = Waiter()
-    try:
-        _ = 1 / 0
-    except ZeroDivisionError:
-        waiter.throw(*sys.exc_info())
-    with pytest.raises(ZeroDivisionError) as caught:
-        waiter.get()
-    assert frames(caught.value)[-1].f_code is test_waiter_raises_a_triple_with_its_traceback.__code__
