@@ -27,16 +27,13 @@ from subprocess import (
 from time import monotonic
 from typing import Any
 
-from greenlet import getcurrent
-
 from greenscope.runtime.descriptors import wait_descriptor
 from greenscope.runtime.event import Event
-from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import Hub, get_hub
 from greenscope.runtime.pipes import replace_pipe
 from greenscope.runtime.poller import READ, Watch
+from greenscope.runtime.talk import Talk, close_reader, raw_of
 from greenscope.runtime.waiting import sleep
-from greenscope.runtime.waits import killall, wait
 
 __all__ = [
     "DEVNULL",
@@ -55,9 +52,6 @@ __all__ = [
     "list2cmdline",
     "run",
 ]
-
-#: bytes that communicate() reads at once
-CHUNK = 1 << 16
 
 #: seconds between two looks at a child that can be watched in no other way, first and longest
 FIRST_DELAY, LONGEST_DELAY = 0.0005, 0.05
@@ -98,7 +92,7 @@ class Popen(_std.Popen):  # type: ignore[type-arg]
     _pidfd = -1
     _watch: Watch | None = None
     _hub: Hub
-    _talk: "Talk | None" = None
+    _talk: Talk | None = None
 
     def __init__(self, args: Any, bufsize: int | None = -1, *rest: Any, **kwargs: Any) -> None:
         if bufsize is None:
@@ -116,7 +110,7 @@ class Popen(_std.Popen):  # type: ignore[type-arg]
     # -- its end
 
     def _watch_end(self) -> None:
-        """Ask the kernel, or else a thread, to tell the hub of the end."""
+        """Ask the kernel, or else a thread, to tell the hub of the end (difference 1)."""
         hub = self._hub
         try:
             self._pidfd = os.pidfd_open(self.pid)
@@ -230,93 +224,6 @@ class Popen(_std.Popen):  # type: ignore[type-arg]
     def __repr__(self) -> str:
         state = "running" if self.returncode is None else f"returncode={self.returncode}"
         return f"<{type(self).__name__} at {id(self):#x} pid={getattr(self, 'pid', None)} {state}>"
-
-
-class Talk:
-    """All of a child's pipes at once, a greenlet for each; it goes on when a communicate() times out."""
-
-    def __init__(self, popen: Popen, data: Any) -> None:
-        self.popen = popen
-        self.output: list[bytes] = []
-        self.errors: list[bytes] = []
-        self.greenlets: list[Greenlet] = []
-        if popen.stdin is not None:
-            self.greenlets.append(Greenlet.spawn(self._write, popen.stdin, data))
-        for stream, chunks in ((popen.stdout, self.output), (popen.stderr, self.errors)):
-            if stream is not None:
-                self.greenlets.append(Greenlet.spawn(self._read, stream, chunks))
-
-    @staticmethod
-    def _write(stream: Any, data: Any) -> None:
-        try:
-            if data:
-                stream.write(data)
-            stream.close()
-        except (BrokenPipeError, ValueError):
-            pass  # the child does not want to read it all; or it is closed already
-        finally:
-            close_quietly(stream)
-
-    @staticmethod
-    def _read(stream: Any, chunks: list[bytes]) -> None:
-        source = getattr(stream, "buffer", stream)
-        read = getattr(source, "read1", source.read)
-        while chunk := read(CHUNK):
-            chunks.append(chunk)
-        stream.close()
-
-    def wait(self, seconds: float | None) -> bool:
-        """Wait until all is written and read; False when `seconds` passed before. Blocks; raises what a pipe raised."""
-        wait(self.greenlets, seconds)
-        for greenlet in self.greenlets:
-            if greenlet.exception is not None:
-                raise greenlet.exception
-        return all(greenlet.ready() for greenlet in self.greenlets)
-
-    def read_bytes(self) -> tuple[bytes | None, bytes | None]:
-        """Return what was read so far, None where nothing was."""
-        return b"".join(self.output) or None, b"".join(self.errors) or None
-
-    def result(self) -> tuple[Any, Any]:
-        """Return all output as communicate() does: text in text mode, None where there is no pipe."""
-        popen = self.popen
-        return (
-            None if popen.stdout is None else decoded(b"".join(self.output), popen.stdout),
-            None if popen.stderr is None else decoded(b"".join(self.errors), popen.stderr),
-        )
-
-    def stop(self) -> None:
-        """End the greenlets that still read or write."""
-        living = [greenlet for greenlet in self.greenlets if not greenlet.dead]
-        killall(living, block=getcurrent() is not get_hub())
-
-
-def raw_of(stream: Any) -> Any:
-    """Return the unbuffered file below a file."""
-    stream = getattr(stream, "buffer", stream)
-    return getattr(stream, "raw", stream)
-
-
-def close_reader(stream: Any) -> None:
-    """Close a file that is read; whoever stands in a read of it gets OSError (EBADF)."""
-    if stream is not None:
-        raw_of(stream).close()  # its buffer lets nobody in while somebody reads
-
-
-def close_quietly(stream: Any) -> None:
-    """Close a file also when its buffer cannot be written any more."""
-    try:
-        stream.close()
-    except (OSError, ValueError):
-        pass
-
-
-def decoded(data: bytes, stream: Any) -> Any:
-    """Return bytes as the text that `stream` would have read; as they are when it is binary."""
-    encoding = getattr(stream, "encoding", None)
-    if encoding is None:
-        return data
-    return data.decode(encoding, stream.errors).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def call(*popenargs: Any, timeout: float | None = None, **kwargs: Any) -> int:
