@@ -1,4 +1,4 @@
-"""What lives in a hub, and what would not die there: found and described when somebody stops it.
+"""What lives in a hub, and what would not die there: found, killed and described when somebody stops it.
 
 No list of greenlets is kept for this rare question. The hub knows its carriers, and the
 collector knows what else has the hub as its parent.
@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -15,8 +16,10 @@ from greenlet import getcurrent, greenlet
 from greenscope.runtime.carriers import Carrier
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import Hub
+from greenscope.runtime.waiting import park_until
+from greenscope.runtime.waits import kill, wait
 
-__all__ = ["SurvivorRecord", "living_greenlets", "running_survivor", "survivor"]
+__all__ = ["SurvivorRecord", "end_greenlets", "running_survivor"]
 
 _RUNTIME_FILES = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -56,6 +59,48 @@ def living_greenlets(hub: Hub) -> list[Any]:
             if isinstance(arg, Greenlet) and not arg.dead:
                 found[id(arg)] = arg
     return list(found.values())
+
+
+def end_greenlets(hub: Hub, deadline: float) -> list[SurvivorRecord]:
+    """Kill whatever lives in a hub until nothing does or it is `deadline` (monotonic); returns what lives on. Blocks.
+
+    In its thread's main greenlet. Whatever survives the first kill gets a second one after half of the time.
+    """
+    begin = monotonic()
+    half = begin + (deadline - begin) / 2
+    killed: set[int] = set()
+    again = False
+    living = living_greenlets(hub)
+    while living:
+        now = monotonic()
+        if now >= deadline:
+            break
+        if now >= half and not again:
+            again = True
+            killed.clear()
+        for one in living:
+            if id(one) not in killed:
+                killed.add(id(one))
+                kill(one)
+        wait_some(living, (deadline if again else half) - now)
+        living = living_greenlets(hub)
+    survivors = [survivor(one) for one in living]
+    pool = hub._threadpool
+    if pool is not None:
+        survivors += [SurvivorRecord("thread", name, place) for name, place in pool.stop(deadline)]
+    return survivors
+
+
+def wait_some(living: list[Any], seconds: float) -> None:
+    """Wait until all are dead, or `seconds`; raw greenlets, which have no links, for a moment. Blocks; never raises."""
+    tasks = [one for one in living if isinstance(one, Greenlet)]
+    try:
+        if tasks:
+            wait(tasks, max(0.0, seconds))
+        else:  # raw greenlets have no links
+            park_until(living, min(0.01, max(0.0, seconds)))
+    except BaseException:
+        pass  # what a dying greenlet raises into the main greenlet changes nothing: we are ending
 
 
 def survivor(one: Any) -> SurvivorRecord:

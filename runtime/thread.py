@@ -21,18 +21,17 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import CancelledError, InvalidStateError
+from concurrent.futures import CancelledError
 from time import monotonic
 from typing import Any, TypeVar
 
 from greenlet import GreenletExit, getcurrent
 
 from greenscope.runtime.futures import WaitableFuture
-from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import Hub
-from greenscope.runtime.survivors import SurvivorRecord, living_greenlets, running_survivor, survivor
-from greenscope.runtime.waiting import current_hub, interrupt, park, park_until, resume
-from greenscope.runtime.waits import kill, wait
+from greenscope.runtime.submission import Submission, settle
+from greenscope.runtime.survivors import SurvivorRecord, end_greenlets, running_survivor
+from greenscope.runtime.waiting import current_hub, interrupt, park, resume
 
 __all__ = ["RuntimeThread", "RuntimeThreadError", "SurvivorRecord"]
 
@@ -50,41 +49,9 @@ class RuntimeThreadError(RuntimeError):
     """A RuntimeThread was asked for something that its state does not allow; the message says what would be right."""
 
 
-class Submission(Greenlet):
-    """The greenlet of one submit(): its outcome goes to the future, also that it was killed."""
-
-    def __init__(self, future: WaitableFuture[Any], function: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        Greenlet.__init__(self, function)
-        self.args = args
-        self.kwargs = kwargs
-        self._future = future
-
-    def _on_value(self, value: Any) -> None:
-        super()._on_value(value)
-        if isinstance(value, GreenletExit):
-            settle(self._future, error=CancelledError("its greenlet was killed"))
-        else:
-            settle(self._future, value)
-
-    def _report_error(self, error: BaseException, tb: Any) -> None:
-        """Give the error to whoever holds the future, and to nobody else: also SystemExit."""
-        settle(self._future, error=error)
-
-
 def ending_seconds(timeout: float) -> float:
     """Return how much of a time-out is kept for the end of the thread."""
     return max(timeout * ENDING_SHARE, min(ENDING_SECONDS, timeout / 2))
-
-
-def settle(future: WaitableFuture[Any], value: Any = None, error: BaseException | None = None) -> None:
-    """Give a future its outcome, unless it has one."""
-    try:
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
-    except InvalidStateError:
-        pass
 
 
 class RuntimeThread:
@@ -290,7 +257,7 @@ class RuntimeThread:
                     park(self)
                 except BaseException:
                     pass  # a SystemExit or the like of some greenlet: reported by the hub; nobody is here to end
-            self._survivors = self._end_greenlets(hub)
+            self._survivors = end_greenlets(hub, self._deadline)
         finally:
             self._close(hub)
 
@@ -318,43 +285,6 @@ class RuntimeThread:
                 self._state = SERVING
         if not cancelled:
             settle(future, value, failure)
-
-    def _end_greenlets(self, hub: Hub) -> list[SurvivorRecord]:
-        """Kill whatever lives here until nothing does or the time is over; a second time after half of it."""
-        begin = monotonic()
-        half = begin + (self._deadline - begin) / 2
-        killed: set[int] = set()
-        again = False
-        living = living_greenlets(hub)
-        while living:
-            now = monotonic()
-            if now >= self._deadline:
-                break
-            if now >= half and not again:
-                again = True
-                killed.clear()
-            for one in living:
-                if id(one) not in killed:
-                    killed.add(id(one))
-                    kill(one)
-            self._wait_dead(living, (self._deadline if again else half) - now)
-            living = living_greenlets(hub)
-        survivors = [survivor(one) for one in living]
-        pool = hub._threadpool
-        if pool is not None:
-            survivors += [SurvivorRecord("thread", name, place) for name, place in pool.stop(self._deadline)]
-        return survivors
-
-    @staticmethod
-    def _wait_dead(living: list[Any], seconds: float) -> None:
-        tasks = [one for one in living if isinstance(one, Greenlet)]
-        try:
-            if tasks:
-                wait(tasks, max(0.0, seconds))
-            else:  # raw greenlets have no links
-                park_until(living, min(0.01, max(0.0, seconds)))
-        except BaseException:
-            pass  # what a dying greenlet raises into the main greenlet changes nothing: we are ending
 
     def _close(self, hub: Hub) -> None:
         with self._lock:
