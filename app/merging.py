@@ -18,12 +18,14 @@ from typing import Any
 
 from greenscope.app.backends.merged import MergedProbe
 from greenscope.app.backends.merged_control import RemoteSpawnables
-from greenscope.app.dashboard import DashboardApp, build_dashboard
+from greenscope.app.dashboard import KEEP, DashboardApp, build_dashboard
 from greenscope.app.feed import Feed
 from greenscope.app.findings.diagnosis import Diagnosis
 from greenscope.app.formatting import split_ident
 from greenscope.app.listening import check_folder
+from greenscope.app.merged_stacks import merge_stacks
 from greenscope.app.selection import Steps
+from greenscope.app.shared import Shared
 from greenscope.app.socket_folder import make_folder, socket_folder
 
 
@@ -108,7 +110,7 @@ def build_merged(
 ) -> DashboardApp:
     """Return the dashboard over all processes with a socket in `directory`. Raises ValueError for unfit settings."""
     probe = MergedProbe(directory)
-    return build_dashboard(
+    app = build_dashboard(
         probe,
         feed=MergedFeed(probe),
         control=control,
@@ -117,6 +119,8 @@ def build_merged(
         name=directory.name or "/",
         spawnables=RemoteSpawnables(probe.workers),
     )
+    app.dashboard.stacks = Shared(lambda: merge_stacks(probe), KEEP)
+    return app
 
 
 def open_folder(chosen: Path | None) -> Path:

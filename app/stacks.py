@@ -91,11 +91,7 @@ async def group_stacks(probe: Probe, *, clock: Callable[[], float] = time.monoto
     ids = pick(live)
     groups: dict[tuple[Site, ...], _Group] = {}
     now = clock()
-    # a probe that has to ask somebody else for frames is given the time to do so
-    ask = getattr(probe, "wait_look", None)
     async for samples in sample_chunks(probe, ids):
-        if ask is not None:
-            await ask([sample.id for sample in samples if sample.state == "waiting"])
         for sample in samples:
             if sample.state != "waiting":
                 continue

@@ -29,10 +29,12 @@ CONTENT_TYPE: Final = b"application/x-ndjson"
 TICK: Final = 0.25
 FINDINGS_EVERY: Final = 2.0
 #: greenlets per part of the state, looked at per tick, and asked for in one request
-PART: Final = 500
+PART: Final = 250
 PER_TICK: Final = 250
 MOST_ASKED: Final = 500
 MOST_EVENTS: Final = 2_000
+#: seconds between two parts of the state
+BREATH: Final = 0.005
 
 
 async def wire(request: Request) -> Response:
@@ -142,7 +144,7 @@ class WireReader(Reader):
                 look = None if sample is None else sample_out(sample)
                 out.append([record_out(record), begun, started, list(groups), killed, look])
             await self._say({"m": "born", "rows": out})
-            await asyncio.sleep(0)
+            await asyncio.sleep(BREATH)  # the program wants to go on, too
         await self._say({"m": "whole"})
 
     # -- what happens then
