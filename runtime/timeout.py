@@ -3,8 +3,12 @@
 A Timeout is an exception that throws itself: at its deadline the hub interrupts the
 greenlet that started it, wherever that greenlet stands, unless it has ended.
 
-Deliberate difference from gevent: a greenlet that is ready when its Timeout expires
-gets the Timeout when its turn comes, instead of the result that made it ready.
+After a turn that took long, much may be due at once. Then a Timeout gives way to what was
+due before it, and to what came by a descriptor, for one batch of the hub.
+
+Deliberate differences from gevent:
+1. Otherwise a greenlet that is ready when its Timeout expires gets the Timeout when its
+   turn comes, instead of the result that made it ready.
 """
 
 from collections.abc import Callable
@@ -13,7 +17,7 @@ from typing import Any
 from greenlet import getcurrent
 
 from greenscope.runtime.carriers import job_of
-from greenscope.runtime.timers import Timer
+from greenscope.runtime.timers import LateTimer, Timer
 from greenscope.runtime.waiting import current_hub, interrupt_job
 
 __all__ = ["Timeout", "with_timeout"]
@@ -50,7 +54,10 @@ class Timeout(BaseException):
             return
         raw = getcurrent()
         args = (raw, job_of(raw), self.throws)
-        self._timer = current_hub(raw).call_later(self.seconds, interrupt_job, args, self._ref)
+        hub = current_hub(raw)
+        timer = LateTimer(hub.timers, hub.clock() + self.seconds, interrupt_job, args, self._ref)
+        hub.timers.push_late(timer)
+        self._timer = timer
 
     @property
     def throws(self) -> Any:

@@ -28,6 +28,9 @@ class Timer:
         self.args = args
         self.ref = ref
 
+    #: gives way to what else is due in the same turn
+    late = False
+
     @property
     def pending(self) -> bool:
         """True until it fires or is cancelled."""
@@ -49,10 +52,18 @@ class Timer:
         return f"<Timer at {self.deadline:.6f}{'' if self.pending else ' done'}>"
 
 
+class LateTimer(Timer):
+    """The timer of a Timeout: whatever was due before it, or came from outside, has its turn first."""
+
+    __slots__ = ("serial",)
+    serial: int
+    late = True
+
+
 class Timers:
     """The timers of one hub. Deadlines are in seconds of the hub's clock."""
 
-    __slots__ = ("cancelled", "heap", "refs", "serial")
+    __slots__ = ("cancelled", "gave_way", "heap", "refs", "serial")
 
     def __init__(self) -> None:
         self.heap: list[tuple[float, int, Timer]] = []
@@ -60,6 +71,8 @@ class Timers:
         #: pending timers that keep the loop alive
         self.refs = 0
         self.cancelled = 0
+        #: a late timer gave way in the last turn; it need not do so again
+        self.gave_way = False
 
     def add(self, deadline: float, function: Callable[..., Any], args: Any = (), ref: bool = True) -> Timer:
         """Call `function(*args)` in the hub once its clock has reached `deadline`; equal ones in order of adding."""
@@ -73,6 +86,17 @@ class Timers:
             raise ValueError("seconds must be a number, not nan: it would never be over")
         self.serial = serial = self.serial + 1
         heappush(self.heap, (timer.deadline, serial, timer))
+        if timer.ref:
+            self.refs += 1
+
+    def push_late(self, timer: LateTimer) -> None:
+        """Do as push(), and remember its place among those of the same deadline."""
+        self.push(timer)
+        timer.serial = self.serial
+
+    def put_back(self, timer: Any) -> None:
+        """Put a late timer that was taken back to where it was."""
+        heappush(self.heap, (timer.deadline, timer.serial, timer))
         if timer.ref:
             self.refs += 1
 

@@ -142,8 +142,15 @@ def run_batch_accounted(hub: "Hub") -> None:
 
 
 def run_timers(hub: "Hub") -> None:
-    """Call what is due; timers that are added meanwhile are for the next turn."""
+    """Call what is due; timers that are added meanwhile are for the next turn.
+
+    A late one (a Timeout) gives way, for one batch, to what came in time: to timers that were due before it, and to
+    descriptors. Else, after a long turn, a sleep or a read that was over long ago would be cut off. And of several for
+    one greenlet, one at a time: the first may be the end of the others.
+    """
     timers = hub.timers
+    fired, asked = False, timers.gave_way
+    timers.gave_way = False
     now = hub.clock()
     last = timers.serial
     if hub.accounted:
@@ -152,6 +159,18 @@ def run_timers(hub: "Hub") -> None:
         timer = timers.pop_due(now, last)
         if timer is None:
             return
+        if not timer.late:
+            fired = True
+        elif fired or is_interrupted(timer.args[0]):
+            timers.put_back(timer)
+            return
+        elif not asked:
+            timers.put_back(timer)
+            asked = True
+            if makes_ready(hub):
+                timers.gave_way = True
+                return
+            continue
         function, args = timer.function, timer.args
         timer.function = None
         timer.args = ()
@@ -162,6 +181,22 @@ def run_timers(hub: "Hub") -> None:
         except BaseException:
             if hub.ends_hub(function):
                 raise
+
+
+def is_interrupted(raw: Any) -> bool:
+    """Return True when an error is on its way to a greenlet: leaving a `with`, it may cancel what is due next."""
+    from greenscope.runtime.waiting import Thrown  # which imports the hub
+
+    return isinstance(getattr(raw, "waiting_on", None), Thrown)
+
+
+def makes_ready(hub: "Hub") -> bool:
+    """Look at the descriptors; True when that made somebody ready."""
+    if hub.poller.idle:
+        return False
+    before = len(hub.ready)
+    poll(hub, 0)
+    return len(hub.ready) > before
 
 
 def poll(hub: "Hub", timeout: float | None) -> None:

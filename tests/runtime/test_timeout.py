@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from greenscope.runtime import Timeout, get_hub, getcurrent, sleep, spawn, testing, with_timeout
+from greenscope.runtime import Timeout, get_hub, getcurrent, sleep, socket, spawn, testing, with_timeout
 from greenscope.runtime.timeout import limit
 from greenscope.runtime.waiting import park_until
 
@@ -202,3 +202,72 @@ def test_timeout_counts_from_its_start_in_the_current_greenlet() -> None:
 
     task = spawn(body)
     assert task.get() is task
+
+
+def test_timeout_gives_way_to_a_sleep_that_was_over_before_it(clock: Any) -> None:
+    spawn(clock.advance, 20)  # a turn that takes long
+    with Timeout(10):
+        sleep(5)
+        assert clock() > 10
+
+
+def test_timeout_gives_way_to_bytes_that_came_before_the_hub_looked(clock: Any) -> None:
+    one, two = socket.socketpair()
+    with one, two:
+        spawn(lambda: (two.sendall(b"in time"), clock.advance(20)))
+        with Timeout(10):
+            assert one.recv(100) == b"in time"
+
+
+def test_timeout_gives_way_for_one_batch_only(clock: Any) -> None:
+    one, two = socket.socketpair()
+    turns: list[str] = []
+
+    def wait_for_what_is_there() -> None:
+        while True:
+            clock.advance(20)
+            socket.wait_read(one.fileno())  # ready whenever the hub looks
+            turns.append("read")
+
+    def sleep_shortly() -> None:
+        while True:
+            clock.advance(20)
+            sleep(1)
+            turns.append("sleep")
+
+    with one, two:
+        two.sendall(b"more than anybody reads")
+        for work in (wait_for_what_is_there, sleep_shortly):
+            with pytest.raises(Timeout):
+                with_timeout(10, work)
+    assert turns in ([], ["read"])
+
+
+def test_timeouts_that_are_due_together_expire_in_order(clock: Any) -> None:
+    def work() -> None:
+        with Timeout(30), Timeout(20):
+            clock.advance(40)
+            sleep(100)
+
+    with pytest.raises(Timeout, match="10 seconds"):
+        with_timeout(10, work)
+    sleep(1)  # the others were cancelled on the way out: nothing comes later
+
+
+def test_timeout_that_is_due_with_a_kill_does_not_come_after_its_block(clock: Any) -> None:
+    ends: list[str] = []
+
+    def work() -> None:
+        try:
+            with Timeout(10):
+                sleep(100)
+        finally:
+            sleep(1)
+            ends.append("in order")
+
+    one = spawn(work)
+    sleep(1)
+    one.kill(block=False)
+    clock.advance(20)
+    one.join()
+    assert ends == ["in order"]
