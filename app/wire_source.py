@@ -17,7 +17,6 @@ from starlette.routing import Route
 from greenscope import __version__
 from greenscope.app.bodies import json_response
 from greenscope.app.history import Entry
-from greenscope.app.model import GreenletSample
 from greenscope.app.query import QueryError
 from greenscope.app.sse import to_json
 from greenscope.app.stream import EventStream, Reader
@@ -28,9 +27,10 @@ CONTENT_TYPE: Final = b"application/x-ndjson"
 #: seconds between two ticks of the wire, and between two looks at the findings
 TICK: Final = 0.25
 FINDINGS_EVERY: Final = 2.0
-#: greenlets per part of the state, looked at per tick, and asked for in one request
-PART: Final = 250
-PER_TICK: Final = 250
+#: greenlets per part of the state, looked at per tick, and asked for in one request; few in one go, or what is made
+#: of them makes the garbage collector run, in the program's time
+PART: Final = 100
+PER_TICK: Final = 200
 MOST_ASKED: Final = 500
 MOST_EVENTS: Final = 2_000
 #: seconds between two parts of the state
@@ -83,7 +83,8 @@ class WireReader(Reader):
         super().__init__(board.stream, Wanted(snapshot="none"))
         self.board = board
         self.feed = board.feed
-        self._sent: dict[int, GreenletSample] = {}
+        #: hashes of the looks that were told: numbers, which the garbage collector does not have to go through
+        self._sent: dict[int, int] = {}
         self._turn: list[int] = []
         self._findings = ""
         self._findings_due = 0.0
@@ -137,7 +138,7 @@ class WireReader(Reader):
         for start in range(0, len(cores), PART):
             part = cores[start : start + PART]
             looks = {sample.id: sample for sample in probe.sample([core[0].id for core in part])}
-            self._sent.update(looks)
+            self._sent.update((id, hash(sample)) for id, sample in looks.items())
             out = []
             for record, begun, started, groups, killed in part:
                 sample = looks.get(record.id)
@@ -206,9 +207,9 @@ class WireReader(Reader):
                 del self._sent[id]
         ids = self._turn[-PER_TICK:]
         del self._turn[-PER_TICK:]
-        changed = [sample for sample in self.board.probe.sample(ids) if self._sent.get(sample.id) != sample]
+        changed = [sample for sample in self.board.probe.sample(ids) if self._sent.get(sample.id) != hash(sample)]
         for sample in changed:
-            self._sent[sample.id] = sample
+            self._sent[sample.id] = hash(sample)
         return [sample_out(sample) for sample in changed]
 
 
