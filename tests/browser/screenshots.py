@@ -24,7 +24,7 @@ BUSY = """() => [...document.querySelectorAll('.slots')].some((bar) => /^[5-8] o
 
 def wait_busy(page: Page) -> None:
     """Wait for a moment in which the pool works."""
-    page.wait_for_function(BUSY, polling=20, timeout=20_000)
+    page.wait_for_function(BUSY, polling=20, timeout=60_000)
 
 
 def open_greenlet(page: Page) -> None:
@@ -83,6 +83,7 @@ def take(new_context: Callable[..., object], base: str, theme: str, folder: Path
     context = new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=theme, reduced_motion="reduce")
     page: Page = context.new_page()  # type: ignore[attr-defined]
     page.context.request.post(f"{base}/api/login", data={"token": TOKEN})
+    page.context.add_cookies([{"name": "greenscope_rate", "value": "0.25", "url": base}])
     for name, path, act in PICTURES:
         page.goto(base + path, wait_until="domcontentloaded")
         page.wait_for_selector('#badge[data-link="live"]')
