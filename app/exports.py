@@ -9,30 +9,8 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-COLUMNS = (
-    "id",
-    "pid",
-    "name",
-    "state",
-    "function",
-    "place",
-    "file",
-    "line",
-    "spawn_site",
-    "parent",
-    "groups",
-    "created",
-    "started",
-    "ended",
-    "age",
-    "run_time",
-    "ready_time",
-    "wait_time",
-    "switches",
-    "longest_run",
-    "waiting_on",
-    "exception",
-)
+from greenscope.app.query import ROW_FIELDS
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -59,7 +37,7 @@ def cell(value: Any) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def write_csv(rows: Iterable[Mapping[str, Any]], columns: Iterable[str] = COLUMNS) -> bytes:
+def write_csv(rows: Iterable[Mapping[str, Any]], columns: Iterable[str] = ROW_FIELDS) -> bytes:
     """Write rows as CSV in UTF-8 (what cannot be encoded becomes `?`)."""
     names = tuple(columns)
     text = io.StringIO()

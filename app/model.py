@@ -11,12 +11,12 @@ process; 0 is no greenlet's id.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 State = Literal["pending", "ready", "running", "waiting", "succeeded", "failed", "killed"]
 
 #: every state, in the order in which a greenlet can pass through them
-STATES: tuple[State, ...] = ("pending", "ready", "running", "waiting", "succeeded", "failed", "killed")
+STATES: tuple[State, ...] = get_args(State)
 LIVE_STATES: frozenset[State] = frozenset({"pending", "ready", "running", "waiting"})
 ENDED_STATES: frozenset[State] = frozenset({"succeeded", "failed", "killed"})
 
@@ -36,21 +36,7 @@ EventKind = Literal[
     "finding",
     "audit",
 ]
-EVENT_KINDS: tuple[EventKind, ...] = (
-    "spawned",
-    "started",
-    "succeeded",
-    "failed",
-    "killed",
-    "kill_requested",
-    "grouped",
-    "ungrouped",
-    "group_opened",
-    "group_closed",
-    "blocked",
-    "finding",
-    "audit",
-)
+EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
 
 
 @dataclass(frozen=True, slots=True)

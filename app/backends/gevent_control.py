@@ -23,9 +23,8 @@ from greenscope.app.backends.gevent_discovery import allocate_lock, is_dead, is_
 from greenscope.app.backends.gevent_registry import Entry, GroupEntry, KillNote, Lane, Registry
 from greenscope.app.backends.gevent_tracing import finish
 from greenscope.app.backends.gevent_view import GeventView, members_of
+from greenscope.app.backends.request import Answer, Request
 from greenscope.app.model import ControlResult
-
-Answer = Future[ControlResult]
 
 #: seconds between two looks whether a killed greenlet is dead
 LOOK_EVERY = 0.02
@@ -62,25 +61,14 @@ class _NativeCondition:
             waiter.release()
 
 
-class Request:
-    """One request on its way; `begun` once the hub has taken it up, `late` makes the answer of the time-out."""
+class PlainRequest(Request):
+    """A request whose future has native locks, also in a patched program."""
 
-    __slots__ = ("begun", "deadline", "future", "late")
+    __slots__ = ()
 
     def __init__(self, timeout: float, late: Callable[[], ControlResult]) -> None:
-        self.future: Answer = Future()
+        super().__init__(timeout, late)
         self.future._condition = _NativeCondition()  # type: ignore[assignment]
-        self.deadline = monotonic() + timeout
-        self.begun = False
-        self.late = late
-
-    def answer(self, result: ControlResult) -> None:
-        """Resolve the future, the first time."""
-        if not self.future.done():
-            try:
-                self.future.set_result(result)
-            except Exception:
-                pass  # the other thread was faster
 
 
 class GeventControl:
@@ -137,7 +125,7 @@ class GeventControl:
 
     @staticmethod
     def _now(outcome: Any, reason: str, id: int = 0) -> Answer:
-        request = Request(0.0, lambda: ControlResult("unknown"))
+        request = PlainRequest(0.0, lambda: ControlResult("unknown"))
         request.answer(ControlResult(outcome, reason, (id,) if id else ()))
         return request.future
 
@@ -154,7 +142,7 @@ class GeventControl:
         if entry.kind in ("main", "hub"):
             return self._now("refused", "this is the main greenlet of its thread: killing it would end the program", id)
         del greenlet
-        request = Request(timeout, lambda: self._survivors([id], 1))
+        request = PlainRequest(timeout, lambda: self._survivors([id], 1))
 
         def act() -> None:
             greenlet = entry()
@@ -174,7 +162,7 @@ class GeventControl:
             return found
         total = 0
         entries: list[Entry] = []
-        request = Request(timeout, lambda: self._survivors([entry.id for entry in entries], total))
+        request = PlainRequest(timeout, lambda: self._survivors([entry.id for entry in entries], total))
 
         def act() -> None:
             nonlocal total
@@ -255,7 +243,7 @@ class GeventControl:
         found = self._group(id)
         if isinstance(found, Future):
             return found
-        request = Request(timeout, lambda: ControlResult("queued", "the resize has begun"))
+        request = PlainRequest(timeout, lambda: ControlResult("queued", "the resize has begun"))
 
         def act() -> None:
             pool = found()
@@ -291,7 +279,9 @@ class GeventControl:
         lane = found.lane if found is not None else self._main_lane()
         if lane is None:
             return self._now("refused", "no hub runs in this process")
-        request = Request(timeout, lambda: ControlResult("queued", "the pool is full; it starts when a slot is free"))
+        request = PlainRequest(
+            timeout, lambda: ControlResult("queued", "the pool is full; it starts when a slot is free")
+        )
 
         def enter(group: Any) -> None:
             new = Greenlet(function, **arguments)
@@ -343,4 +333,4 @@ def id_of(thing: object) -> int:
     return id(thing)
 
 
-__all__ = ["GeventControl", "Request"]
+__all__ = ["GeventControl"]

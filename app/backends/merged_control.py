@@ -9,12 +9,12 @@ from concurrent.futures import Future
 from typing import Any
 
 from greenscope.app.backends.merged_worker import Worker
+from greenscope.app.backends.request import Answer
 from greenscope.app.formatting import join_ident, split_ident
 from greenscope.app.model import STATES, ControlResult, Site
 from greenscope.app.spawnables import Spawnable, Spawnables, UnknownSpawnable
 from greenscope.app.unix_client import ask
 
-Answer = Future[ControlResult]
 Start = Callable[[Coroutine[Any, Any, Any]], object]
 
 _OUTCOMES = ("done", "queued", "alive", "gone", "unknown", "refused")

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends.native_view import state_of
+from greenscope.app.backends.request import Answer, Request
 from greenscope.app.model import ControlResult
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import Hub, hubs
@@ -21,28 +22,6 @@ from greenscope.runtime.waits import kill as kill_raw
 
 if TYPE_CHECKING:
     from greenscope.app.backends.native import NativeProbe
-
-Answer = Future[ControlResult]
-
-
-class Request:
-    """One request on its way; `begun` once the hub has taken it up, `late` makes the answer of the time-out."""
-
-    __slots__ = ("begun", "deadline", "future", "late")
-
-    def __init__(self, timeout: float, late: Callable[[], ControlResult]) -> None:
-        self.future: Answer = Future()
-        self.deadline = monotonic() + timeout
-        self.begun = False
-        self.late = late
-
-    def answer(self, result: ControlResult) -> None:
-        """Resolve the future, the first time."""
-        if not self.future.done():
-            try:
-                self.future.set_result(result)
-            except Exception:
-                pass  # the other thread was faster
 
 
 class NativeControl:
