@@ -2,7 +2,7 @@
 
 Some checks need to have seen everybody: who holds up whom, who is parked where, whose run time grows. They share one
 look. It goes through the living in chunks, a few milliseconds per tick whatever their number (ten thousand take some
-three seconds, a hundred thousand some forty), keeps sums and no samples, and begins anew ten seconds after it began.
+five seconds, a hundred thousand a minute), keeps sums and no samples, and begins anew ten seconds after it began.
 
 Run time per function in the time between two surveys is what the living have gained plus what the dead had gained: the
 sums of two surveys, and the whole run times of those that ended between them. So no time has to be kept per greenlet.
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 #: seconds from one survey's beginning to the next one's, and to the first one's
 EVERY: Final = 10.0
 FIRST: Final = 1.0
-#: greenlets looked at in one go, and seconds per tick
-CHUNK: Final = 250
+#: greenlets looked at in one go (fewer than make the garbage collector run), and seconds per tick
+CHUNK: Final = 150
 BUDGET: Final = 0.006
 #: a sample that somebody else has taken is as good when it is this new (seconds)
 _FRESH: Final = 1.0

@@ -11,6 +11,7 @@ class Observer(Check):
 
     kind = "observer"
     summary = "The watching itself has gaps or faults; the program goes on unharmed"
+    every = 0.0
 
     def __init__(self) -> None:
         self._first: dict[str, float] = {}
