@@ -638,3 +638,26 @@ def test_feed_closed_in_the_middle_of_a_tick_ends_its_task_and_keeps_what_is_kno
         asyncio.run(run())
     feed.tick()
     assert len(feed.population.lives) == len(ids)
+
+
+def test_forwarded_headers_change_nothing() -> None:
+    probe = FakeProbe()
+    probe.add("work")
+    with _watching(probe) as monitor:
+        forged = {
+            "X-Forwarded-For": "127.0.0.1",
+            "X-Forwarded-Proto": "https",
+            "X-Forwarded-Host": "localhost",
+            "X-Forwarded-Prefix": "/elsewhere",
+            "Forwarded": "for=127.0.0.1;host=localhost;proto=https",
+            "X-Real-IP": "127.0.0.1",
+            "X-Original-URL": "/login",
+            "X-Rewrite-URL": "/login",
+        }
+        plain = ask(monitor, "/greenlets")
+        assert ask(monitor, "/greenlets", headers=forged)[0] == plain[0] == 200
+        assert b"/elsewhere" not in ask(monitor, "/greenlets", headers=forged)[1]
+        assert ask(monitor, "/greenlets", headers={**forged, "Authorization": ""})[0] == 401
+        assert ask(monitor, "/greenlets", headers={**forged, "Host": "evil.example"})[0] == 421
+        answer = ask(monitor, "/api/login", {"token": "t" * 32}, forged)
+        assert answer[0] == 200
