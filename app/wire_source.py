@@ -31,6 +31,7 @@ FINDINGS_EVERY: Final = 2.0
 #: of them makes the garbage collector run, in the program's time
 PART: Final = 100
 PER_TICK: Final = 200
+FEW: Final = 25
 MOST_ASKED: Final = 500
 MOST_EVENTS: Final = 2_000
 #: seconds between two parts of the state
@@ -205,12 +206,16 @@ class WireReader(Reader):
             self._turn.reverse()
             for id in self._sent.keys() - lives.keys():
                 del self._sent[id]
-        ids = self._turn[-PER_TICK:]
-        del self._turn[-PER_TICK:]
-        changed = [sample for sample in self.board.probe.sample(ids) if self._sent.get(sample.id) != hash(sample)]
-        for sample in changed:
-            self._sent[sample.id] = hash(sample)
-        return [sample_out(sample) for sample in changed]
+        told: list[Any] = []
+        for _ in range(0, PER_TICK, FEW):
+            ids = self._turn[-FEW:]
+            del self._turn[-FEW:]
+            for sample in self.board.probe.sample(ids):
+                mark = hash(sample)
+                if self._sent.get(sample.id) != mark:
+                    self._sent[sample.id] = mark
+                    told.append(sample_out(sample))
+        return told
 
 
 def _entry_out(entry: Entry) -> dict[str, Any] | None:
