@@ -2,6 +2,10 @@
 
 Its jobs bring their outcome home in a `WaitableFuture`, which knows which hubs wait for
 it; so unlike a ThreadPool it belongs to no hub, and any thread may use it.
+
+Deliberate differences from gevent:
+1. It is used from any thread, and submit() never blocks.
+2. Its futures work with concurrent.futures.wait() and as_completed(), too.
 """
 
 import os
@@ -81,7 +85,7 @@ class ThreadPoolExecutor(Executor):
         )
 
     def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> WaitableFuture[_T]:
-        """Run `fn(*args, **kwargs)` in a thread; returns a future. Does not block.
+        """Run `fn(*args, **kwargs)` in a thread; returns a future. Does not block, from any thread (difference 1).
 
         Raises RuntimeError after shutdown(), and BrokenThreadPool when the initializer failed.
         """

@@ -65,7 +65,7 @@ def __getattr__(name: str) -> Any:
 
 
 class Greenlet(Joinable):
-    """A light-weight cooperatively scheduled execution unit.
+    """A light-weight cooperatively scheduled execution unit; a plain object, no raw greenlet (difference 1).
 
     Runs `run(*args, **kwargs)`, or its own `_run` in a subclass. Raises TypeError when that is not callable.
     As a context manager it joins on exit, and kills when the body raised.

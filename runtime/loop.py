@@ -1,6 +1,6 @@
 """What gevent's users know as `hub.loop`: calls that the hub will make, now or later.
 
-There is no watcher here beyond these: descriptors are the poller's business, and what
+There is no watcher here beyond these (hub's difference 1): descriptors are the poller's business, and what
 waits for one goes through `waiting`.
 """
 

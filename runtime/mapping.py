@@ -86,7 +86,8 @@ class MappingMixin:
     def map(self, func: Callable[..., Any], iterable: Iterable[Any]) -> list[Any]:
         """Return the list of `func(item)`, run side by side. Blocks.
 
-        Raises the error of the first item in order that failed; the others go on.
+        Raises the error of the first item in order that failed; the others go on. When it is interrupted while spawn()
+        waits for a slot, no more is spawned (difference 1).
         """
         return [greenlet.get() for greenlet in [self.spawn(func, item) for item in iterable]]
 
@@ -220,7 +221,7 @@ class IMapUnordered(Greenlet):
     next = __next__
 
     def _wait_next(self) -> None:
-        """Wait until the first in the queue is there and ready; StopIteration when none will be. Blocks."""
+        """Wait until the first in the queue is ready. Blocks; StopIteration when none will be (difference 2)."""
         queue, readers = self.queue, self._readers
         raw: Any = getcurrent()
         current_hub(raw)

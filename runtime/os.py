@@ -78,7 +78,10 @@ def tp_write(fd: int, buf: Any) -> int:
 
 
 def fork(*args: Any, **kwargs: Any) -> int:
-    """Fork; returns the child's pid, 0 in the child, where a fresh hub has only this greenlet. Raises OSError."""
+    """Fork; returns the child's pid, 0 in the child, where a fresh hub has only this greenlet (difference 1).
+
+    Raises OSError. Does not block.
+    """
     return _std.fork(*args, **kwargs)
 
 
@@ -100,7 +103,7 @@ def forkpty_gevent() -> tuple[int, int]:
 def waitpid(pid: int, options: int) -> tuple[int, int]:
     """Return (pid, status) of a child as os.waitpid() does. Blocks unless `options` has WNOHANG.
 
-    Raises ChildProcessError when there is no such child.
+    Any child of this process, whoever forked it (difference 1). Raises ChildProcessError when there is no such child.
     """
     while True:
         ended = _std.waitpid(pid, options | _std.WNOHANG)

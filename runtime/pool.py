@@ -87,7 +87,7 @@ class Group(MappingMixin):
     def add(self, greenlet: Any) -> None:
         """Take a greenlet in, which should not have begun. A raw greenlet stays until it is discarded."""
         members = self.greenlets
-        if greenlet in members:
+        if greenlet in members:  # no second slot (difference 2)
             return
         rawlink = getattr(greenlet, "rawlink", None)
         if rawlink is not None:
@@ -100,7 +100,7 @@ class Group(MappingMixin):
                 hooks.fail("grouped", hook)
 
     def _discard(self, greenlet: Any) -> bool:
-        """Let a greenlet go; False when it was no member. The link of each member."""
+        """Let a greenlet go; False when it was no member (difference 2). The link of each member."""
         members = self.greenlets
         if greenlet not in members:
             return False
@@ -265,7 +265,7 @@ class Pool(Group):
 
     @property
     def size(self) -> int | None:
-        """How many members it may have, None for any number. Set it at any time; that does not block.
+        """How many members it may have, None for any number. Set it at any time (difference 1); that does not block.
 
         More: as many of those that wait for a slot go on. Less: nobody is removed, but nobody comes in either until
         enough have ended. Raises ValueError for a negative number.
@@ -298,7 +298,7 @@ class Pool(Group):
         return available
 
     def waiting_count(self) -> int:
-        """Return how many greenlets wait for a slot. Does not block."""
+        """Return how many greenlets wait for a slot (difference 3). Does not block."""
         return 0 if self._size is None else len(self._semaphore._waiters)
 
     def _take_slot(self, blocking: bool, timeout: float | None) -> bool:

@@ -69,13 +69,13 @@ class signal_handler:
                 self.hub.release()
 
     def cancel(self) -> None:
-        """Never call the handler again. Idempotent; main thread only. Does not block."""
+        """Never call the handler again; nothing else ends it (difference 2). Idempotent; main thread only."""
         if self.hub is None:
             return
         left = _handlers[self.signalnum]
         if left == [self]:
             if _std.getsignal(self.signalnum) is _on_signal:
-                _std.signal(self.signalnum, _before[self.signalnum])
+                _std.signal(self.signalnum, _before[self.signalnum])  # difference 1
             del _handlers[self.signalnum], _before[self.signalnum]
         else:
             left.remove(self)

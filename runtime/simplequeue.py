@@ -152,7 +152,7 @@ class SimpleQueue:
 
     @property
     def maxsize(self) -> int | None:
-        """How many items it may hold, None for any number. Set it at any time; that does not block."""
+        """How many items it may hold, None for any number. Set it at any time (queue's difference 1)."""
         return self._maxsize if self._maxsize > 0 else None
 
     @maxsize.setter

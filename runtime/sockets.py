@@ -38,7 +38,7 @@ SENDFILE_CHUNK = 1 << 20
 
 
 class socket(_std.socket):
-    """A socket as the standard library's, in which only the calling greenlet waits.
+    """A socket as the standard library's, in which only the calling greenlet waits (socket's differences 1 to 3).
 
     Time-outs raise TimeoutError; a greenlet that waits on a socket which another one closes gets OSError (EBADF), and
     one that waits for what another one waits for already gets ConcurrentObjectUseError.

@@ -86,7 +86,7 @@ class EndLink:
 class Popen(_std.Popen):  # type: ignore[type-arg]
     """A child process. Arguments and errors are those of the standard library's `subprocess.Popen`.
 
-    Can be waited for with wait() and iwait(). A running child keeps the event loop alive.
+    It is one of those (difference 2). Can be waited for with wait() and iwait(). A running one keeps the loop alive.
     """
 
     _pidfd = -1

@@ -12,8 +12,6 @@ outcome is dropped.
 Deliberate differences from gevent:
 1. An error of apply() is raised in the caller only, not reported on stderr as well; errors
    of spawn() and what is built on it are reported, since perhaps nobody looks at the result.
-2. ThreadPoolExecutor is used from any thread, never blocks in submit(), and its futures work
-   with concurrent.futures.wait() and as_completed(), too.
 """
 
 import os
@@ -99,7 +97,7 @@ class PoolJob:
         if exc_info is None:
             result.set(value)
             return
-        if not self.quiet:
+        if not self.quiet:  # apply() is (difference 1)
             self.hub.handle_error((pool, function), *exc_info)
         result.set_exception(exc_info[1], exc_info)
 

@@ -200,7 +200,7 @@ def interrupt(raw: Any, error: Any) -> None:
         if not is_idle(raw):
             hub: Hub = getattr(raw, "hub", None) or current_hub(getcurrent())
             hub.run_callback(interrupt_job, raw, job_of(raw), error)
-    elif waiting_on is READY:
+    elif waiting_on is READY:  # the error comes in place of what made it ready (timeout's difference 1)
         raw.waiting_on = Thrown(error)
     elif waiting_on.__class__ is Thrown:
         waiting_on.errors.append(error)
