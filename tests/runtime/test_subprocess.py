@@ -64,8 +64,9 @@ def test_several_greenlets_wait_for_one_child(way: str) -> None:
 
 
 def test_runtime_s_wait_takes_children_beside_greenlets(way: str) -> None:
-    popen = subprocess.Popen(["sleep", "0.02"])
-    greenlet = spawn(sleep, 0)
+    popen = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    assert popen.stdin is not None
+    greenlet = spawn(popen.stdin.close)  # so the greenlet is done first, however busy the machine is
     assert wait([popen, greenlet], timeout=5) == [greenlet, popen]
     assert popen.returncode == 0
     with iwait([popen]) as done:
