@@ -20,8 +20,8 @@ the hub throws LoopExit into its parent, the thread's main greenlet, or ends the
 `wait()` of the one who asked for just that.
 
 Deliberate differences from gevent:
-1. Timers, descriptors and callbacks are this file's and its neighbours', there is no
-   watcher API beyond `loop.run_callback`, `loop.run_callback_threadsafe`, `loop.timer`.
+1. There is no libev beneath, and no watchers but `loop.run_callback`,
+   `loop.run_callback_threadsafe` and `loop.timer`.
 2. A hub lives as long as its thread; running dry does not end it.
 3. In a forked child the hub forgets all greenlets but the one that forked.
 """
