@@ -11,6 +11,7 @@ from greenscope.app.pages.groups import KILL as GROUP_KILL
 from greenscope.app.pages.login import PAGE as LOGIN
 from greenscope.app.pages.overview import PAGE as OVERVIEW
 from greenscope.app.pages.page import Page
+from greenscope.app.pages.processes import PAGE as PROCESSES
 from greenscope.app.pages.rendering import render
 from greenscope.app.pages.spawn import PAGE as SPAWN
 from greenscope.app.pages.stacks import PAGE as STACKS
@@ -33,6 +34,7 @@ PAGES: tuple[Page, ...] = (
     EVENTS,
     SPAWN,
     AUDIT,
+    PROCESSES,
     LOGIN,
 )
 

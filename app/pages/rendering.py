@@ -71,7 +71,7 @@ def render(
         .render(
             **frame(request, title or page.title),
             page=page,
-            pages=[entry for entry in PAGES if entry.menu],
+            pages=[entry for entry in PAGES if entry.menu or (entry.name == "processes" and dashboard.feed.several)],
             health=health_of(dashboard),
             counts=dashboard.feed.counts(),
             group_count=len(dashboard.feed.groups()),

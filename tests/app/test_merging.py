@@ -190,12 +190,22 @@ def test_merged_page_groups_stacks_over_processes(two: Land) -> None:
 @pytest.mark.parametrize(
     "path",
     ["/", "/greenlets", "/greenlets?open=101-2", "/greenlets/101-2", "/greenlets/101-2/kill", "/groups",
-     "/groups/102-1", "/groups/102-1/kill", "/spawn", "/audit"],
+     "/groups/102-1", "/groups/102-1/kill", "/spawn", "/audit", "/findings", "/stacks", "/waits", "/tree", "/tail",
+     "/processes"],
 )  # fmt: skip
 def test_merged_pages_are_drawn(two: Land, path: str) -> None:
     page = two.get(path)
     assert "<" in page
     assert two.board.fault_count == 0, two.board.faults
+
+
+def test_processes_page_marks_who_has_ended_and_is_in_the_menu(two: Land) -> None:
+    assert "/processes" in two.get("/")
+    assert "q=pid%3A101" in two.get("/processes")
+    two.processes[0].server.stop()
+    page = wait_for(lambda: "gone" in (page := two.get("/processes")) and page)
+    assert "its process has ended" in page
+    assert "q=pid%3A101" not in page
 
 
 def test_merged_table_has_a_column_for_the_process(two: Land) -> None:
