@@ -7,8 +7,8 @@ After a turn that took long, much may be due at once. Then a Timeout gives way t
 due before it, and to what came by a descriptor, for one batch of the hub.
 
 Deliberate differences from gevent:
-1. Otherwise a greenlet that is ready when its Timeout expires gets the Timeout when its
-   turn comes, instead of the result that made it ready.
+1. A greenlet that is ready when its Timeout expires gets the Timeout when its turn comes,
+   instead of the result that made it ready, unless that came by a timer or a descriptor.
 """
 
 from collections.abc import Callable

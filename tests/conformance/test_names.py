@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,13 @@ ABSENT_MODULES = (
 STANDARD = ("subprocess", "socket", "select", "signal", "os")
 
 #: the public module that a file of the runtime belongs to
-PUBLIC = {"mapping": "pool", "semaphore": "lock", "simplequeue": "queue", "channel": "queue", "executor": "threadpool"}
+PUBLIC = {
+    "mapping": "pool",
+    "semaphore": "lock",
+    "simplequeue": "queue",
+    "channel": "queue",
+    "executor": "ThreadPoolExecutor",
+}
 
 
 def ask(package: str, stdin: str = "") -> Names:
@@ -291,7 +298,10 @@ def section() -> str:
     lines += ["", "Modules that are absent on purpose:", "", "| module | why |", "|---|---|"]
     lines += [f"| {code(names.split())} | {why} |" for names, why in ABSENT_MODULES]
     lines += ["", "What behaves differently:", ""]
-    lines += [f"{n}. `{module}`: {text}" for n, (module, text) in enumerate(numbered_differences(), 1)]
+    lines += [
+        f"{n}. `{module}`: {text}"
+        for n, (module, text) in enumerate(sorted(numbered_differences(), key=itemgetter(0)), 1)
+    ]
     return "\n".join(lines) + "\n"
 
 
