@@ -26,7 +26,7 @@ export function start(page) {
   /** @type {Map<string, string>} */
   const groups = new Map(data(body, "groups") ?? []);
   let seen = 0, missed = 0, needle = (field?.value ?? "").toLowerCase();
-  let kinds = find("#kinds [aria-current]")?.dataset.kinds ?? "";
+  let kinds = find("#kinds")?.dataset.asked ?? "";
 
   /** @param {any} event */
   const matches = (event) => !needle || [event.name, event.greenlet, event.group, groups.get(event.group), event.kind, noteOf(event)].some((value) => value != null && String(value).toLowerCase().includes(needle));

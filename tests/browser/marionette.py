@@ -1,6 +1,7 @@
 """Firefox as Debian ships it, driven over Marionette, the protocol beneath geckodriver: no driver to install.
 
-A message is its length in ASCII, a colon, and JSON: `[0, id, command, parameters]` there, `[1, id, error, result]` back.
+A message is its length in ASCII, a colon, and JSON: `[0, id, command, parameters]` there,
+`[1, id, error, result]` back.
 """
 
 import json

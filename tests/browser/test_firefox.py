@@ -1,4 +1,4 @@
-"""The main job in Firefox: the token's door, figures that move, a kill, a spawn, charts. Skipped where there is none."""
+"""The main job in Firefox: the token's door, figures that move, charts, a kill, a spawn. Skipped without one."""
 
 import shutil
 from collections.abc import Iterator

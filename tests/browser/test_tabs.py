@@ -27,7 +27,7 @@ EventSource.prototype.addEventListener = function (kind, listener) {
 
 def test_kill_works_in_the_eighth_tab(start_observed: Start, visit: Visit) -> None:
     still = start_observed("--still")
-    pages = []
+    pages: list[Any] = []
     for _ in range(8):
         tab = visit(still)
         tab.page.add_init_script(HIDE)
