@@ -149,21 +149,6 @@ def test_tree_locals_are_shared_below_a_root() -> None:
     assert not hasattr(getcurrent(), "spawn_tree_locals")
 
 
-def test_raw_greenlet_has_tree_locals_too() -> None:
-    found: list[Any] = []
-    raw: Any = spawn_raw(lambda: found.append(spawn(lambda: None).spawn_tree_locals))
-    sleep(0)
-    assert found[0] is raw.spawn_tree_locals
-    assert raw.spawning_greenlet() is getcurrent()
-
-
-def test_spawn_raw_passes_arguments() -> None:
-    seen: list[Any] = []
-    spawn_raw(lambda *args, **kwargs: seen.append((args, kwargs)), 1, x=2)
-    sleep(0)
-    assert seen == [((1,), {"x": 2})]
-
-
 def test_spawn_callbacks_see_every_start_until_removed() -> None:
     seen: list[Any] = []
     Greenlet.add_spawn_callback(seen.append)

@@ -1,7 +1,6 @@
-"""The event loop: turns, callbacks, running dry, errors, signals, forks, threads."""
+"""The event loop: turns, callbacks, running dry, signals, forks, threads."""
 
 import gc
-import io
 import os
 import signal
 import subprocess
@@ -9,10 +8,9 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import greenlet
 import pytest
 
 from greenscope.runtime import (
@@ -24,24 +22,11 @@ from greenscope.runtime import (
     sleep,
     spawn,
     spawn_later,
-    spawn_raw,
     testing,
     wait,
 )
 from greenscope.runtime.exceptions import BlockingSwitchOutError, LoopExit
 from greenscope.runtime.hub import Hub, get_hub_if_exists
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    """The hub of this thread, which must be dry again afterwards."""
-    hub = get_hub()
-    yield hub
-    assert wait(timeout=1)
-    assert not hub.ready
-    assert hub.timers.refs == 0
-    assert hub.poller.refs == 0
-    assert hub.holds == 0
 
 
 def in_thread(function: Callable[[], Any]) -> Any:
@@ -278,99 +263,7 @@ def test_join_that_is_interrupted_leaves_nothing_behind(hub: Hub) -> None:
         task.kill()
 
 
-# -- errors
-
-
-def test_error_of_a_greenlet_is_reported_once(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
-    task = spawn(int, "x")
-    task.join()
-    with pytest.raises(ValueError):
-        task.get()
-    stderr = capsys.readouterr().err
-    assert stderr.count("ValueError: invalid literal") == 1
-    assert "failed with ValueError" in stderr
-
-
-def test_handler_of_errors_can_be_replaced(hub: Hub) -> None:
-    seen: list[Any] = []
-    hub.handle_error = lambda *args: seen.append(args)  # type: ignore[method-assign]
-    try:
-        task = spawn(int, "x")
-        task.join()
-    finally:
-        del hub.handle_error
-    assert seen[0][:2] == (task, ValueError)
-
-
-def test_handler_that_raises_does_not_end_the_hub(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
-    def broken(*_: Any) -> None:
-        raise RuntimeError("broken handler")
-
-    hub.handle_error = broken  # type: ignore[method-assign]
-    try:
-        task = spawn(int, "x")
-        hub.run_callback(int, "y")
-        task.join()
-        sleep(0)
-    finally:
-        del hub.handle_error
-    assert isinstance(task.exception, ValueError)
-    assert "broken handler" in capsys.readouterr().err
-    assert spawn(lambda: 1).get() == 1
-
-
-def test_context_without_repr_is_reported_all_the_same(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
-    class Nameless:
-        def __repr__(self) -> str:
-            raise SystemExit
-
-        def __call__(self) -> None:
-            raise ValueError("of the nameless")
-
-    task = spawn(Nameless())
-    task.join()
-    assert "of the nameless" in capsys.readouterr().err
-
-
-def test_error_without_stderr_is_no_error(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", None)
-    task = spawn(int, "x")
-    task.join()
-    assert isinstance(task.exception, ValueError)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, SystemError])
-def test_system_error_of_a_greenlet_reaches_main(
-    hub: Hub, capsys: pytest.CaptureFixture[str], error: type[BaseException]
-) -> None:
-    def raise_it() -> None:
-        raise error("from a greenlet")
-
-    task = spawn(raise_it)
-    with pytest.raises(error, match="from a greenlet"):
-        sleep(1)
-    assert isinstance(task.exception, error)
-    assert hub.timers.refs == 0
-
-
-def test_interrupt_while_the_hub_sleeps_reaches_main_and_nobody_else(
-    hub: Hub, capsys: pytest.CaptureFixture[str]
-) -> None:
-    task = spawn(sleep, 0.05)
-
-    def press() -> None:
-        while not hub.sleeping:
-            time.sleep(0.001)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=press)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        task.join()
-    thread.join()
-    assert capsys.readouterr().err == ""
-    task.join()
-    assert task.successful()
+# -- signals
 
 
 def test_signal_handler_wakes_the_hub(hub: Hub) -> None:
@@ -539,36 +432,6 @@ def test_exit_code_of_a_greenlet_is_the_programs() -> None:
         "import sys; from greenscope.runtime import sleep, spawn; spawn(sys.exit, 3); sleep(5)",
         returncode=3,
     )
-
-
-def test_raw_greenlet_that_fails_is_reported(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
-    raw = spawn_raw(int, "x")
-    sleep(0)
-    assert raw.dead
-    assert "ValueError: invalid literal" in capsys.readouterr().err
-
-
-def test_raw_child_of_a_greenlet_dies_into_its_parent(hub: Hub) -> None:
-    def parent() -> str:
-        child = greenlet.greenlet(lambda: "from the child")
-        value: str = child.switch()
-        return value
-
-    assert spawn(parent).get() == "from the child"
-
-
-def test_hub_writes_errors_to_the_stream_that_was_set(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
-    assert hub.exception_stream is sys.stderr
-    hub.exception_stream = stream = io.StringIO()
-    try:
-        spawn(lambda: 1 / 0).join()
-        assert "ZeroDivisionError" in stream.getvalue()
-        hub.exception_stream = None
-        spawn(lambda: 1 / 0).join()
-    finally:
-        del hub._exception_stream
-    assert stream.getvalue().count("ZeroDivisionError: ") == 1
-    assert capsys.readouterr().err == ""
 
 
 def test_hub_takes_the_size_of_its_thread_pool_from_its_class(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
