@@ -8,7 +8,9 @@ import zipfile
 def main(wheel: str, root: str) -> None:
     """Compare the wheel's files with what git tracks; exits with a message when they differ."""
     tracked = subprocess.run(["git", "-C", root, "ls-files"], check=True, capture_output=True, text=True).stdout.split()
-    wanted = {f"greenscope/{path}" for path in tracked if path.split("/")[0] in ("app", "runtime", "templates", "static")}
+    wanted = {
+        f"greenscope/{path}" for path in tracked if path.split("/")[0] in ("app", "runtime", "templates", "static")
+    }
     wanted |= {
         f"greenscope/{path.removeprefix('.dev/greenscope/')}"
         for path in tracked

@@ -44,7 +44,6 @@ class Gather:
             elif raw.waiting_on is self:
                 resume(raw)
 
-
     def link(self, thing: Any) -> None:
         """Have one more thing tell us when it is done."""
         if getattr(thing, "hub", self.hub) is not self.hub:

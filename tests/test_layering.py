@@ -50,7 +50,9 @@ def test_app_file_sees_a_runtime_only_through_the_probe(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "switches"), [(path, path.name == "waiting.py") for path in files_of("runtime")], ids=lambda x: str(x)[-20:]
+    ("path", "switches"),
+    [(path, path.name == "waiting.py") for path in files_of("runtime")],
+    ids=lambda x: str(x)[-20:],
 )
 def test_only_waiting_switches_to_the_hub(path: Path, switches: bool) -> None:
     found = [
