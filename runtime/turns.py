@@ -12,10 +12,11 @@ the next one. `hub.batch` counts what is left of it, for three take from its fro
     a parking greenlet  switches straight to the next parked one (a relay, see `waiting`)
     an ending one       goes on as the next Greenlet that has not begun (see `carriers`)
 
-Only the hub's own steps can be accounted for, so that there are no relays while somebody
+A relay has no place where it could be accounted for, so there are none while somebody
 watches, and none while a test shuffles the batches. Whoever ends stands in
 `hub.finished` until the batch is over; his raw links are called then, and his spawned
 links wait in `hub.link_calls` for a carrier, one for the whole line while none blocks.
+A Timeout that comes late lets what came in time go first, for one batch.
 """
 
 from time import monotonic
