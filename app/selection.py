@@ -67,11 +67,12 @@ def fill(
     """Find the greenlets that match at `now` (monotonic s) and order the first of them; yields about every 5 ms."""
     selection.total = len(lives) + len(finished)
     if _is_plain(query):
-        known = sorted([*lives, *(life.record.id for life in finished)])
-        selection.matched = len(known)
-        if query.descending:
-            known.reverse()
-        selection.ids = known[: selection.reach]
+        # what lives stands nearly in order already, which sorts fast; only the ends of both are put together
+        descending, reach = query.descending, selection.reach
+        alive, ended = sorted(lives), sorted([life.record.id for life in finished])
+        selection.matched = len(alive) + len(ended)
+        ends = alive[-reach:] + ended[-reach:] if descending else alive[:reach] + ended[:reach]
+        selection.ids = sorted(ends, reverse=descending)[:reach]
         return
     candidates = _candidates(query, lives, finished, bands)
     tests = _tests(query)

@@ -426,9 +426,9 @@ def test_run_survives_a_fault_and_tells_of_it() -> None:
         probe.add()
         for _ in range(1000):
             await asyncio.sleep(0.001)
-            if feed.seq:
+            if feed.population.spawned:
                 break
-        assert feed.seq == 1
+        assert feed.population.spawned == 1
         feed.close()
         await asyncio.wait_for(running, 1.0)
 
