@@ -51,7 +51,7 @@ def test_every_page_is_measured(
     bench_dashboard.bench_pages(server, table, 0)
     told = capsys.readouterr().out
     assert not table.failed, told
-    assert {"page /", "page /greenlets", "page /greenlets/ID"} <= {line[:46].strip() for line in told.splitlines()}
+    assert {"page /", "page /greenlets", "page /greenlets/ID"} <= {line[:40].strip() for line in told.splitlines()}
 
 
 def test_table_remembers_a_bound_that_is_not_kept(
