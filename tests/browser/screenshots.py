@@ -6,6 +6,8 @@ Not a test. It waits for moments in which the pools are busy, so that the pictur
 """
 
 import base64
+import os
+import shutil
 import struct
 import sys
 import tempfile
@@ -14,8 +16,10 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import starlette
 from playwright.sync_api import Page, sync_playwright
 
+import greenscope
 from tests.browser.conftest import ARGUMENTS, TOKEN, Demo, find_chromium
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -61,8 +65,22 @@ PICTURES: tuple[tuple[str, str, Callable[[Page], None]], ...] = (
     ("events", "/tail?kinds=spawned,succeeded,failed,killed,finding", nothing),
     ("spawn", "/spawn?target=sleep", spawn_one),
     ("findings", "/findings", show_stack),
-    ("stacks", "/stacks", nothing),
 )
+
+
+class ShownDemo(Demo):
+    """The demo from a copy of the package, by the system's Python: no picture tells where somebody works."""
+
+    def program(self) -> list[str]:
+        """Copy the package beside the libraries that it needs, and return the command."""
+        site = Path(tempfile.gettempdir()) / "site"
+        shutil.rmtree(site, ignore_errors=True)
+        package = Path(greenscope.__file__).parent
+        shutil.copytree(package, site / "greenscope", ignore=shutil.ignore_patterns("__pycache__"))
+        libraries = Path(starlette.__file__).parent.parent
+        os.environ["PYTHONPATH"] = f"{site}{os.pathsep}{libraries}"
+        python = shutil.which(f"python3.{sys.version_info.minor}", path="/usr/bin") or sys.executable
+        return [python, *super().program()[1:]]
 
 
 def main() -> None:
@@ -70,7 +88,7 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / ".dev" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
-        demo = Demo(Path(temporary) / "url")
+        demo = ShownDemo(Path(temporary) / "url")
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         try:
             time.sleep(WARM_UP)
