@@ -76,3 +76,23 @@ class Check:
     def hint(self, case: Case) -> str:
         """Return what it means if this grows, and what to do."""
         return ""
+
+
+class SurveyCheck(Check):
+    """A check of what a survey saw: its cases are made once for each survey, and stand until the next one."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._cases: list[Case] = []
+
+    def check(self, scene: Scene) -> Iterable[Case]:
+        """Return what the latest survey shows."""
+        survey = scene.survey
+        if survey is not None and survey.number != self._seen:
+            self._seen = survey.number
+            self._cases = self.check_survey(scene, survey)
+        return self._cases
+
+    def check_survey(self, scene: Scene, survey: "SurveyRecord") -> list[Case]:
+        """Return what is wrong in a survey that was not seen before."""
+        raise NotImplementedError

@@ -5,10 +5,9 @@ no fault; it becomes one when others wait for their turn. So it is a note until 
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Final
 
-from greenscope.app.findings.case import Case, Check, Scene
+from greenscope.app.findings.case import Case, Scene, SurveyCheck
 from greenscope.app.findings.sites import short, span, times
 from greenscope.app.findings.survey import Spent, SurveyRecord
 from greenscope.app.model import Site
@@ -23,31 +22,27 @@ CROWDED: Final = 0.2
 MOST: Final = 5
 
 
-class Hogs(Check):
+class Hogs(SurveyCheck):
     """A function takes a large part of the loop."""
 
     kind = "hog"
     summary = "A function takes a large share of a hub's time in many small slices"
 
     def __init__(self) -> None:
-        self._seen = 0
+        super().__init__()
         self._since: dict[Job, float] = {}
-        self._cases: list[Case] = []
 
-    def check(self, scene: Scene) -> Iterable[Case]:
+    def check_survey(self, scene: Scene, survey: SurveyRecord) -> list[Case]:
         """Return the functions with the largest shares between the latest two surveys; none without accounting."""
-        survey, previous = scene.survey, scene.previous
-        if survey is None or previous is None or "accounting" not in scene.feed.probe.capabilities:
+        previous = scene.previous
+        if previous is None or "accounting" not in scene.feed.probe.capabilities:
             return []
-        if survey.number != self._seen:
-            self._seen = survey.number
-            elapsed = max(1e-9, survey.began - previous.began)
-            used = gained(survey, previous)
-            shares = sorted(((spent.run / elapsed, job) for job, spent in used.items()), reverse=True)
-            top = [(min(1.0, share), job) for share, job in shares[:MOST] if share >= NOTED]
-            self._since = {job: self._since.get(job, previous.began) for _, job in top}
-            self._cases = [self._case(scene, share, job, used[job], elapsed) for share, job in top]
-        return self._cases
+        elapsed = max(1e-9, survey.began - previous.began)
+        used = gained(survey, previous)
+        shares = sorted(((spent.run / elapsed, job) for job, spent in used.items()), reverse=True)
+        top = [(min(1.0, share), job) for share, job in shares[:MOST] if share >= NOTED]
+        self._since = {job: self._since.get(job, previous.began) for _, job in top}
+        return [self._case(scene, share, job, used[job], elapsed) for share, job in top]
 
     def _case(self, scene: Scene, share: float, job: Job, spent: Spent, elapsed: float) -> Case:
         thread, function, file, line = job

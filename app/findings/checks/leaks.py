@@ -5,10 +5,9 @@ warning when that lasted for a minute and has made it half as many again.
 """
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Final
 
-from greenscope.app.findings.case import Case, Check, Scene
+from greenscope.app.findings.case import Case, Scene, SurveyCheck
 from greenscope.app.findings.sites import short, span
 from greenscope.app.findings.survey import Origin, Origins, SurveyRecord
 
@@ -25,23 +24,18 @@ MOST: Final = 5
 _Point = tuple[float, int, int]
 
 
-class Leaks(Check):
+class Leaks(SurveyCheck):
     """The number of live greenlets of one origin grows and grows."""
 
     kind = "leak"
     summary = "More and more greenlets spawned at one place are alive"
 
     def __init__(self) -> None:
-        self._seen = 0
+        super().__init__()
         self._points: dict[Origin, deque[_Point]] = {}
-        self._cases: list[Case] = []
 
-    def check(self, scene: Scene) -> Iterable[Case]:
+    def check_survey(self, scene: Scene, survey: SurveyRecord) -> list[Case]:
         """Return the origins that have grown with every survey."""
-        survey = scene.survey
-        if survey is None or survey.number == self._seen:
-            return self._cases
-        self._seen = survey.number
         self._points = {origin: self._points.get(origin) or deque(maxlen=KEPT) for origin in survey.origins}
         for origin, seen in survey.origins.items():
             points = self._points[origin]
@@ -50,8 +44,7 @@ class Leaks(Check):
             points.append((survey.began, seen.count, seen.eldest))
         grown = [origin for origin, points in self._points.items() if _grown(points) and len(points) >= NOTED]
         grown.sort(key=lambda origin: -_slope(self._points[origin]))
-        self._cases = [self._case(survey, origin, survey.origins[origin]) for origin in grown[:MOST]]
-        return self._cases
+        return [self._case(survey, origin, survey.origins[origin]) for origin in grown[:MOST]]
 
     def _case(self, survey: SurveyRecord, origin: Origin, seen: Origins) -> Case:
         points = self._points[origin]

@@ -6,13 +6,12 @@ go in there and do not come out.
 """
 
 from collections import deque
-from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
-from greenscope.app.findings.case import Case, Check, Scene
+from greenscope.app.findings.case import Case, Scene, SurveyCheck
 from greenscope.app.findings.sites import program_site, short, span, times
-from greenscope.app.findings.survey import PARKED_AFTER, Parked, Spot
+from greenscope.app.findings.survey import PARKED_AFTER, Parked, Spot, SurveyRecord
 
 #: places told of
 MOST: Final = 5
@@ -21,30 +20,24 @@ GROWN_SURVEYS: Final = 6
 GROWN_BY: Final = 10
 
 
-class LongParked(Check):
+class LongParked(SurveyCheck):
     """Greenlets have been parked for long."""
 
     kind = "parked"
     summary = f"Greenlets have stood at the same place for more than {PARKED_AFTER:.0f} s"
 
     def __init__(self) -> None:
-        self._seen = 0
+        super().__init__()
         self._counts: dict[Spot, deque[tuple[float, int]]] = {}
-        self._cases: list[Case] = []
 
-    def check(self, scene: Scene) -> Iterable[Case]:
-        """Return the places where most have been parked for long, as the latest survey saw them."""
-        survey = scene.survey
-        if survey is None or survey.number == self._seen:
-            return self._cases
-        self._seen = survey.number
+    def check_survey(self, scene: Scene, survey: SurveyRecord) -> list[Case]:
+        """Return the places where most have been parked for long."""
         stale = {spot: parked for spot, parked in survey.parked.items() if parked.stale}
         self._counts = {spot: self._counts.get(spot) or deque(maxlen=GROWN_SURVEYS + 1) for spot in stale}
         for spot, parked in stale.items():
             self._counts[spot].append((survey.began, parked.stale))
         ordered = sorted(stale.items(), key=lambda item: (not self._grows(item[0]), -item[1].stale, item[1].oldest))
-        self._cases = [self._case(scene, spot, parked) for spot, parked in ordered[:MOST]]
-        return self._cases
+        return [self._case(scene, spot, parked) for spot, parked in ordered[:MOST]]
 
     def _grows(self, spot: Spot) -> bool:
         counts = [count for _, count in self._counts[spot]]
