@@ -13,7 +13,6 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.dev
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -X faulthandler -m coverage run -m pytest $(PYTEST_ARGS)
-	$(BIN)/python -m coverage combine -q || true
 	$(BIN)/python -m coverage report
 
 check: lint types js test
