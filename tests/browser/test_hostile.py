@@ -5,7 +5,19 @@ from typing import Any
 
 import pytest
 
-PATHS = ("/", "/greenlets?limit=500", "/greenlets?q=onerror&open=1", "/tail", "/groups/1", "/spawn", "/audit")
+PATHS = (
+    "/",
+    "/findings",
+    "/greenlets?limit=500",
+    "/greenlets?q=onerror&open=1",
+    "/groups/1",
+    "/stacks",
+    "/waits",
+    "/tree?width=200",
+    "/tail",
+    "/spawn",
+    "/audit",
+)
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -26,7 +38,7 @@ def test_hostile_names_run_nothing(hostile: Any, visit: Callable[[Any], Any]) ->
     tab.page.on("dialog", on_dialog)
     for path in PATHS:
         page = tab.open(path)
-        page.wait_for_timeout(400)
+        page.wait_for_timeout(250)
         assert not fired, path
         assert page.locator("img, main script").count() == 0, path
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280, path
