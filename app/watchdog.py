@@ -1,11 +1,11 @@
-"""The watchdog: a look at the hubs twenty times a second, to see a block while it lasts.
+"""The watchdog: a look at the hubs twelve times a second, to see a block while it lasts.
 
     look ---> hub's turn lasts > 0.1 s ---> `blocked` begin ---> more looks, a stack each ---> `blocked` end, ledger
        `----> we ourselves came late -----> nobody could run: the interpreter was held, and by whom is seen afterwards
 
 It is a task of the dashboard's loop, in the dashboard's thread, and only reads: `Probe.hubs` is a few attributes per
 hub, and a frame walk for one whose turn lasts. The observed program pays for the moments in which this thread has the
-interpreter, nothing else. Those are few: as long as turns are short, a look every 50 ms is enough to catch each one
+interpreter, nothing else. Those are few: as long as turns are short, a look every 80 ms is enough to catch each one
 that becomes long; from a turn of 20 ms on it looks every 20 ms.
 
 Who is to blame for a long turn? The stacks of its looks are counted by the program's own innermost frame, and the most
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from greenscope.app.feed import Feed
 
 #: seconds between two looks, and between two at a turn that has lasted for long enough to be watched closely
-PERIOD: Final = 0.05
+PERIOD: Final = 0.08
 CLOSE_PERIOD: Final = 0.02
 CLOSE_AFTER: Final = 0.02
 #: a turn that lasts longer is a block
