@@ -172,8 +172,13 @@ class NativeControl:
 
     @staticmethod
     def _some_hub() -> Hub | None:
-        """Return the hub that has run the most turns: the program's, not one of a helper thread."""
-        return max((hub for hub in list(hubs) if not hub.dead), key=lambda hub: hub.turns, default=None)
+        """Return the hub that has run the most turns, of those that turn now if there are such.
+
+        A hub does not turn while its main greenlet runs (then that has no frame to show), perhaps for ever.
+        """
+        living = [hub for hub in list(hubs) if not hub.dead and hub.parent is not None]
+        turning = [hub for hub in living if hub.sleeping or getattr(hub.parent, "gr_frame", None) is not None]
+        return max(turning or living, key=lambda hub: hub.turns, default=None)
 
     def _survivors(self, ids: list[int], reason: str) -> ControlResult:
         samples = self.probe.sample(ids)

@@ -130,7 +130,7 @@ class NativeView:
     def hub(self, hub: Any) -> HubSample:
         """Look at one hub, and into what it runs when its turn lasts too long."""
         now = monotonic()
-        lag = 0.0 if hub.sleeping else max(0.0, now - hub.turn_at)
+        lag = 0.0 if hub.sleeping or not is_wanted(hub) else max(0.0, now - hub.turn_at)
         current = hub.current
         task = getattr(current, "task", None) or current
         frames = walk(current_frame(hub.thread_ident), hidden) if lag > BLOCKED_AFTER else ()
@@ -202,3 +202,11 @@ def thread_of(hub: Any) -> str:
         found = (thread.name for thread in threading.enumerate() if thread.ident == hub.thread_ident)
         name = hub.watch_thread = next(found, "")
     return name
+
+
+def is_wanted(hub: Any) -> bool:
+    """Tell whether anything waits for a hub to turn; its main greenlet alone may run as long as it likes."""
+    if hub.current is not None and hub.current is not hub.parent:
+        return True  # it is inside a greenlet
+    heap = hub.timers.heap
+    return bool(hub.ready or hub.holds or hub.poller.refs or (heap and heap[0][0] <= hub.clock()))

@@ -310,6 +310,7 @@ def test_raw_greenlet_is_seen_and_its_end_told(thread: RuntimeThread, probe: Nat
 def test_full_buffer_drops_and_counts_and_the_registry_stays_right(thread: RuntimeThread) -> None:
     probe = NativeProbe(buffer_limit=10)
     probe.attach()
+    probe.drain()  # what other tests have left alive
     try:
 
         def burst() -> list[Greenlet]:

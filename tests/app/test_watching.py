@@ -62,9 +62,20 @@ def test_unfit_setting_is_named(settings: dict[str, str]) -> None:
         make_probe(**settings)
 
 
-def test_backend_is_that_of_what_is_loaded() -> None:
+@pytest.mark.parametrize(
+    ("imports", "backend"),
+    [("greenscope.runtime.hub", "native"), ("gevent.hub", "gevent"), ("greenscope.runtime.hub, gevent.hub", "gevent")],
+)
+def test_backend_is_that_of_what_is_loaded(imports: str, backend: str) -> None:
+    program = (
+        f"import {imports}\nfrom greenscope.app.backends.choice import choose_backend\nprint(choose_backend('auto'))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+    assert (result.stdout, result.stderr) == (f"{backend}\n", "")
+
+
+def test_backend_that_is_named_is_taken() -> None:
     assert choose_backend("native") == "native"
-    assert choose_backend("auto") == "native"
 
 
 @pytest.mark.parametrize("root", ["", "/behind/a/proxy"])

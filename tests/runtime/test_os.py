@@ -65,7 +65,7 @@ def test_tp_read_raises_the_error_in_the_caller() -> None:
 def test_waitpid_waits_while_others_run(monkeypatch: pytest.MonkeyPatch, without_pidfd: bool, anyhow: str) -> None:
     if without_pidfd:
         monkeypatch.delattr(std, "pidfd_open", raising=False)
-    pid = child("import sys; sys.stdin.read(); sys.exit(7)") if anyhow == "pid" else child("raise SystemExit(7)")
+    pid = child("import time; time.sleep(60)") if anyhow == "pid" else child("raise SystemExit(7)")
     if anyhow == "pid":
         waiting = spawn(os.waitpid, pid, 0)
         sleep(0)

@@ -64,7 +64,7 @@ def look(tasks: int = 0) -> Footprint:
     return Footprint(fds, threads, tasks, hooked, len(gc.get_objects()), megabytes)
 
 
-def grew(before: Footprint, after: Footprint, *, objects: int = 3_000, megabytes: float = 25) -> list[str]:
+def grew(before: Footprint, after: Footprint, *, objects: int = 12_000, megabytes: float = 25) -> list[str]:
     """Name what grew; some objects and memory may come from caches that fill up to their bounds."""
     found = [
         f"{name}: {getattr(before, name)} -> {getattr(after, name)}"
