@@ -186,8 +186,9 @@ class DashboardServer(Server):
         self._running = True
         self._ident = _thread.get_ident()
         try:
-            # Not asyncio.run: a policy set by the program (uvloop) must not decide what we run on.
-            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            # Not asyncio.run: a policy set by the program (uvloop) must not decide what we run on. Never in debug mode:
+            # it compares thread identifiers, which gevent changes when it patches a program that is watched already.
+            with asyncio.Runner(debug=False, loop_factory=asyncio.SelectorEventLoop) as runner:
                 runner.run(self.serve())
         finally:
             self._release()

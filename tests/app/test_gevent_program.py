@@ -30,9 +30,9 @@ def id_of(probe, greenlet):
 """
 
 
-def start(body: str, first: str = "") -> "subprocess.Popen[str]":
+def start(body: str, first: str = "", more: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", first + PRELUDE + textwrap.dedent(body)],
+        [sys.executable, *more, "-c", first + PRELUDE + textwrap.dedent(body)],
         env={**os.environ, "PYTHONPATH": str(ROOT / ".dev"), "PYTHONWARNINGS": "error"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -40,9 +40,9 @@ def start(body: str, first: str = "") -> "subprocess.Popen[str]":
     )
 
 
-def run(body: str, first: str = "", timeout: float = 30) -> tuple[int, str, str]:
+def run(body: str, first: str = "", timeout: float = 30, more: tuple[str, ...] = ()) -> tuple[int, str, str]:
     """Run a program to its end; return (exit status, output, errors)."""
-    process = start(body, first)
+    process = start(body, first, more)
     try:
         output, errors = process.communicate(timeout=timeout)
     finally:
@@ -323,6 +323,21 @@ def test_page_is_live_while_the_hub_is_blocked(patched: bool) -> None:
     assert output == "free\n[]\n"
     assert errors == ""
     assert process.returncode == 0
+
+
+def test_watching_begun_before_patching_serves_on_in_development_mode() -> None:
+    first = "import greenscope\nmonitor = greenscope.watch(port=0, backend='gevent', token='t' * 40)\n"
+    body = """
+        from gevent import monkey; monkey.patch_all()
+        from urllib.request import Request, urlopen
+        gevent.sleep(0.3)
+        url = monitor.url.partition("#")[0] + "api/health"
+        with urlopen(Request(url, headers={"Authorization": "Bearer " + "t" * 40}), timeout=10) as response:
+            print(response.status, json.load(response)["faults"])
+        monitor.close()
+        """
+    status, output, errors = run(body, first, more=("-X", "dev"))
+    assert (status, output, errors) == (0, "200 0\n", "")
 
 
 def ask(base: str) -> dict[str, float]:
