@@ -11,6 +11,7 @@ A caller may stop it from any thread: `stop` sets a flag and wakes the loop, whi
 
 import _thread
 import asyncio
+import atexit
 import errno
 import functools
 import os
@@ -144,11 +145,15 @@ class DashboardServer(Server):
         return f"http://{bracketed}:{self.port}/{fragment}"
 
     def _release(self) -> None:
-        """Close the listener and remove our socket file, unless another process has taken its place."""
+        """Close the listener and remove our socket file."""
         listener, self._socket = self._socket, None
         if listener is None:
             return
         listener.close()
+        self.remove_socket_file()
+
+    def remove_socket_file(self) -> None:
+        """Remove our socket file, unless another process has taken its place."""
         if self.uds is not None:
             try:
                 found = self.uds.lstat()
@@ -342,4 +347,11 @@ def _on_fork() -> None:
     _servers.clear()
 
 
+def _on_exit() -> None:
+    """Leave no socket file behind when a program ends without closing us; the thread itself just ends with it."""
+    for server in list(_servers):
+        server.remove_socket_file()
+
+
 os.register_at_fork(after_in_child=_on_fork)
+atexit.register(_on_exit)

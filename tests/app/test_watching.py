@@ -45,6 +45,15 @@ def test_watch_is_read_only_unless_told_otherwise() -> None:
         assert monitor.server.dashboard.controllable
 
 
+@pytest.mark.parametrize(("end", "status"), [("", 0), ("raise SystemExit(3)", 3), ("1 / 0", 1)])
+def test_program_that_never_closes_leaves_no_socket_file(tmp_path: Path, end: str, status: int) -> None:
+    place = tmp_path / "socket"
+    program = f"import greenscope\ngreenscope.watch(uds={str(place)!r}, backend='native')\nprint(1)\n{end}"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+    assert (result.returncode, result.stdout) == (status, "1\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_busy_port_is_a_typed_error_and_leaves_no_hook() -> None:
     before = hooks.spawned
     with greenscope.watch(port=0, backend="native") as monitor:
