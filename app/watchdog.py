@@ -54,10 +54,10 @@ _SAME: Final = 0.01
 _COVERS: Final = 0.8
 _STACKS_KEPT: Final = 50
 STRETCHES_KEPT: Final = 100
-#: so many turns of an idle hub are made at the edges of a time in which nobody could run
+#: so many turns may an idle hub make at the edges of a time in which nobody can run; a busy one as before, twice
 _TURNS_IDLE: Final = 3
-#: the latest stretches that an end is compared with
-_SUSPECTED: Final = 3
+#: the latest stretches and ends that are compared with each other
+_SUSPECTED: Final = 5
 #: one greenlet seen in this share of a turn's looks has held it alone
 _ALONE: Final = 0.6
 #: seconds between two of the places where hubs run, and how many of those are kept
@@ -113,12 +113,17 @@ class Watchdog:
         self._since = time.perf_counter()
         self._busy = 0.0
         self.looks = 0
+        #: who has ended after a long slice: it may be told of before we notice that we are late
+        self._ended: deque[Entry] = deque(maxlen=_SUSPECTED)
+        self._unexplained: deque[Stretch] = deque(maxlen=_SUSPECTED)
         #: stretches in which nobody could run, and nobody is known to have been it
         self.held_by_others: deque[Stretch] = deque(maxlen=STRETCHES_KEPT)
         #: stretches in which the process as a whole did not run
         self.stopped: deque[Stretch] = deque(maxlen=STRETCHES_KEPT)
         #: where hubs were running at the latest looks
         self.places: deque[tuple[float, Job, Site | None]] = deque(maxlen=PLACES_KEPT)
+        self._turns_seen = 0
+        #: turns between the latest two looks in time
         self._turned = 0
         self._placed = float("-inf")
         self._lags: deque[tuple[float, float, float]] = deque(maxlen=LAGS_KEPT)
@@ -144,7 +149,7 @@ class Watchdog:
         late, ran = self._lateness(now, own)
         hubs = self.feed.probe.hubs()
         covered = False
-        idle = self._count_turns(hubs) <= _TURNS_IDLE * len(hubs)
+        idle = not self._have_turned(hubs, late > 0)
         for hub in hubs:
             turn = self._see(hub, now)
             if late and turn is not None and turn.lag >= _COVERS * late:
@@ -159,8 +164,8 @@ class Watchdog:
                 self._show(turn, now)
         if late and not ran and idle:
             self.stopped.append(Stretch(now, late))
-        elif late and not covered and idle:
-            self._note_held(Stretch(now, late))
+        elif late and ran and not covered:
+            self._note_held(Stretch(now, late), idle)
         lag = max((hub.lag for hub in hubs), default=0.0)
         self._lags.append((now, self.period + late, lag))
         self.period = CLOSE_PERIOD if lag >= CLOSE_AFTER else PERIOD
@@ -170,25 +175,37 @@ class Watchdog:
         self.looks += 1
         self._busy += self._own_time() - own
 
-    def _count_turns(self, hubs: Iterable[HubSample]) -> int:
-        """Return how many turns the hubs have made since the last look: many of them mean that somebody could run."""
+    def _have_turned(self, hubs: list[HubSample], late: bool) -> bool:
+        """Tell whether hubs have made more turns since the last look than fit in at its edges: somebody could run."""
         turns = sum(hub.turns for hub in hubs)
-        turned, self._turned = abs(turns - self._turned), turns
-        return turned
+        turned, before = abs(turns - self._turns_seen), self._turned
+        self._turns_seen = turns
+        if not late:
+            self._turned = turned
+        return turned > 2 * before + _TURNS_IDLE * len(hubs)
 
-    def _note_held(self, stretch: Stretch) -> None:
-        block = find_living(stretch, self.feed.probe, self.feed.population)
+    def _note_held(self, stretch: Stretch, idle: bool) -> None:
+        """Find out who held the interpreter; if nobody seems to have, and hubs did not turn either, it was another."""
+        told = (find_ended(stretch, entry) for entry in reversed(self._ended))
+        block = next((block for block in told if block is not None), None)
         if block is None:
-            self.held_by_others.append(stretch)
-        else:
+            block = find_living(stretch, self.feed.probe, self.feed.population)
+        if block is not None:
             self._book(block)
+            return
+        self._unexplained.append(stretch)
+        if idle:
+            self.held_by_others.append(stretch)
 
     def on_end(self, entry: Entry) -> None:
-        """Look whether a greenlet that has ended was the one who held the interpreter."""
-        for stretch in list(self.held_by_others)[-_SUSPECTED:]:
+        """Look whether a greenlet that has ended, and had a long slice, was the one who held the interpreter."""
+        self._ended.append(entry)
+        for stretch in list(self._unexplained):
             block = find_ended(stretch, entry)
             if block is not None:
-                self.held_by_others.remove(stretch)
+                self._unexplained.remove(stretch)
+                if stretch in self.held_by_others:
+                    self.held_by_others.remove(stretch)
                 self._book(block)
                 return
 

@@ -19,6 +19,7 @@ from greenscope.app.findings.case import RANK, Case, Check, Scene, Severity
 from greenscope.app.findings.checks import CHECKS
 from greenscope.app.findings.ledger import Ledger
 from greenscope.app.findings.survey import Surveyor
+from greenscope.app.findings.suspects import is_long
 from greenscope.app.formatting import Clock, ident, safe_text, safe_value, site, sites
 from greenscope.app.watchdog import Watchdog
 
@@ -144,7 +145,7 @@ class Diagnosis:
         for entry in ring.after(self._read):
             if entry.kind in _ENDS:
                 surveyor.on_end(entry)
-                if self.watchdog.held_by_others:
+                if is_long(entry):
                     self.watchdog.on_end(entry)
             for check in self._listeners.get(entry.kind, ()):
                 try:

@@ -17,6 +17,8 @@ from greenscope.app.probe import Probe
 #: a slice fits that is at least this share of the stretch, and at most so many seconds longer
 _LEAST: Final = 0.7
 _MORE: Final = 0.2
+#: slices that are shorter (seconds) hold up nobody
+_LONG: Final = 0.1
 #: the living that are looked at: the eldest and the youngest
 _LOOKED_AT: Final = 2_000
 #: seconds within which an end is told of
@@ -33,6 +35,12 @@ class Stretch:
     def fits(self, longest_run: float | None) -> bool:
         """Tell whether a slice of this length can have been it."""
         return longest_run is not None and _LEAST * self.lasted <= longest_run <= self.lasted + _MORE
+
+
+def is_long(entry: Entry) -> bool:
+    """Tell whether a greenlet that has ended had a slice in which it may have held the interpreter."""
+    sample = entry.event.sample if entry.event is not None else None
+    return sample is not None and sample.longest_run is not None and sample.longest_run >= _LONG
 
 
 def find_living(stretch: Stretch, probe: Probe, population: Population) -> Block | None:

@@ -225,9 +225,19 @@ def test_late_look_while_hubs_turned_accuses_nobody(desk: Desk) -> None:
     desk.number += 50
     desk.jump(0.6)
     assert not desk.dog.held_by_others
+    desk.wait(0.2)
     desk.number += 50
     desk.jump(0.6, process=0.0)
     assert not desk.dog.stopped
+
+
+def test_turns_just_before_the_interpreter_was_held_are_no_excuse(desk: Desk) -> None:
+    for _ in range(3):
+        desk.number += 50
+        desk.wait(PERIOD)
+    desk.number += 40
+    desk.jump(0.6)
+    assert desk.dog.held_by_others
 
 
 def test_held_interpreter_is_blamed_on_the_greenlet_that_ended_with_such_a_slice(desk: Desk) -> None:
@@ -250,6 +260,22 @@ def test_held_interpreter_is_blamed_on_the_greenlet_that_ended_with_such_a_slice
     assert entry.culprit == Site("/srv/app/jobs.py", 40, "hash_all")
     assert desk.told()[-1]["greenlet"] == str(id)
     assert desk.told()[-1]["held"] > 0.5
+
+
+def test_end_that_was_told_before_the_late_look_is_remembered(desk: Desk) -> None:
+    id = desk.probe.add("hash_all", file="/srv/app/jobs.py", line=40)
+    desk.feed.diagnosis.watchdog = desk.dog
+    desk.feed.tick()
+    desk.wait(0.1)
+    desk.probe.start(id)
+    desk.now += 0.6
+    desk.process += 0.6
+    desk.probe.succeed(id)
+    desk.feed.tick()
+    desk.dog.look()
+    assert not desk.dog.held_by_others
+    (entry,) = desk.ledger.entries()
+    assert entry.culprit == Site("/srv/app/jobs.py", 40, "hash_all")
 
 
 def test_held_interpreter_is_blamed_on_the_living_greenlet_that_had_such_a_slice(desk: Desk) -> None:
