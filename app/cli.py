@@ -187,7 +187,13 @@ def announce(server: Any, options: argparse.Namespace) -> None:
     if options.url_file is not None:
         write_url(options.url_file, server.url)
     if options.open:
-        webbrowser.open(server.url)
+        open_browser(server.url)
+
+
+def open_browser(url: str) -> None:
+    """Open a browser where there is a screen for one: a text browser would take the terminal."""
+    if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(url)
 
 
 def write_url(path: Path, url: str) -> None:
