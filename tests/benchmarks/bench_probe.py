@@ -29,9 +29,10 @@ class Row:
 
 
 ROWS = (
-    Row("spawn_waves", "hooks", "spawn + joinall of no-ops, probe attached, us", most=1.0),
-    Row("pool_map", "hooks", "Pool(100).map of no-ops, probe attached, us"),
-    Row("sleep_zero", "hooks", "sleep(0) among 50, probe attached, us", most=0.15),
+    Row("spawn_waves", "events", "spawn + joinall of no-ops, lifecycle events alone, us", most=1.0),
+    Row("spawn_waves", "hooks", "spawn + joinall of no-ops, events and accounting, us", most=1.0),
+    Row("pool_map", "hooks", "Pool(100).map of no-ops, events and accounting, us"),
+    Row("sleep_zero", "hooks", "sleep(0) among 50, events and accounting, us", most=0.15),
     Row("spawn_waves", "watched", "spawn + joinall of no-ops, dashboard in its thread, us"),
     Row("sleep_zero", "watched", "sleep(0) among 50, dashboard in its thread, us"),
     Row("tasks_of_100_us", "watched", "tasks of 100 us, dashboard in its thread, per s", least=0.97),

@@ -1,7 +1,8 @@
 """The work that bench_probe measures: `python probe_work.py WATCHING WORK` prints the figure of one run.
 
-WATCHING is `plain` (nobody watches), `hooks` (the probe is attached, its notes are thrown away), `watched` (watch()
-with its server thread) or `page` (the same, and a client that keeps the greenlets' page open in another process).
+WATCHING is `plain` (nobody watches), `events` (the probe is attached without accounting, its notes are thrown away),
+`hooks` (the same with accounting), `watched` (watch() with its server thread) or `page` (the same, and a client that
+keeps the greenlets' page open in another process).
 """
 
 import gc
@@ -101,10 +102,10 @@ def watching(kind: str) -> Iterator[None]:
     if kind == "plain":
         yield
         return
-    if kind == "hooks":
+    if kind in ("events", "hooks"):
         from greenscope.app.backends.native import NativeProbe
 
-        probe = NativeProbe()
+        probe = NativeProbe(accounting=kind == "hooks")
         probe.attach()
         ended = threading.Event()
 
