@@ -31,6 +31,7 @@ from greenscope.app.control import Control
 from greenscope.app.feed import Feed
 from greenscope.app.formatting import safe_text
 from greenscope.app.guard import Guard
+from greenscope.app.hosting import host_is_ending
 from greenscope.app.hosts import HostList
 from greenscope.app.pages.login import PAGE as LOGIN
 from greenscope.app.probe import Probe
@@ -46,6 +47,8 @@ from greenscope.app.waits import build_waits
 KEEP = 1.0
 #: seconds before a feed that could not run is tried again
 RETRY = 5.0
+#: seconds between two looks at the host of a mounted dashboard
+HOST_LOOK = 0.25
 #: faults of our own that are told on stderr, and remembered for the health endpoint
 TOLD_FAULTS = 10
 
@@ -89,6 +92,8 @@ class Dashboard:
         self.fault_count = 0
         self.faults: deque[str] = deque(maxlen=TOLD_FAULTS)
         self._task: asyncio.Task[None] | None = None
+        self._host: asyncio.Task[None] | None = None
+        self._hosted: bool | None = None
         self._retry = 0.0
         self.info: dict[str, Any] = {
             "name": name or Path(sys.argv[0] if sys.argv else "").name or "python",
@@ -100,14 +105,22 @@ class Dashboard:
 
     # -- running --------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to watch, in the running event loop; called by the guard for every request, cheap when running."""
+    def start(self, hosted: bool = True) -> None:
+        """Begin to watch, in the running event loop; called by the guard for every request, cheap when running.
+
+        `hosted` is False when the server is our own, which closes the dashboard itself. The first call decides.
+        """
         task = self._task
         loop = asyncio.get_running_loop()
         if self.closed or (task is not None and task.get_loop() is loop and not task.done()):
             return
         if time.monotonic() >= self._retry:
             self._task = loop.create_task(self._run_feed())
+            if self._hosted is None:
+                self._hosted = hosted
+            if self._hosted and (self._host is None or self._host.done() or self._host.get_loop() is not loop):
+                self.stream.closing = False  # another server, after one that has ended
+                self._host = loop.create_task(self._end_with_host())
 
     async def _run_feed(self) -> None:
         """Tick until closed; what stops it is a fault, and the next request after a while tries again."""
@@ -116,6 +129,12 @@ class Dashboard:
         except Exception as error:
             self._retry = time.monotonic() + RETRY
             self.on_fault(error)
+
+    async def _end_with_host(self) -> None:
+        """End the streams when the server of a mounted dashboard shuts down: it waits for them."""
+        while not self.closed and not host_is_ending():
+            await asyncio.sleep(HOST_LOOK)
+        self.stream.close()
 
     def close(self) -> None:
         """End the streams with a `bye` and stop the tick. Idempotent; in the dashboard's loop."""
@@ -127,6 +146,9 @@ class Dashboard:
 
     async def wait_closed(self) -> None:
         """Wait until the tick has stopped, then give the audit's file back."""
+        host, self._host = self._host, None
+        if host is not None and host.get_loop() is asyncio.get_running_loop():
+            host.cancel()
         task, self._task = self._task, None
         if task is not None and task.get_loop() is asyncio.get_running_loop():
             done, _ = await asyncio.wait({task}, timeout=0.5)

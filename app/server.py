@@ -244,7 +244,7 @@ class DashboardServer(Server):
         self._loop.set_exception_handler(self._on_loop_fault)
         self.lifespan = self.config.lifespan_class(self.config)
         await self.startup(sockets=[self._socket])
-        self.dashboard.start()  # not with the first request: what happens before it is part of the story
+        self.dashboard.start(hosted=False)  # not with the first request: what happens before it is part of the story
         try:
             if not self.should_exit:
                 await self.main_loop()
