@@ -1,8 +1,10 @@
 """The command line: run a program and watch it, show the demo, merge many.
 
-    greenscope run SCRIPT   the program in the runtime's own thread, the dashboard in the main one
-    greenscope run --gevent the program in the main thread, the dashboard in a native one
+    greenscope run SCRIPT   the program in the main thread, the dashboard in a native one
     greenscope demo         as run, with a program of our own
+
+Only the main thread has signal handlers, is told of Ctrl-C while it computes, and makes threads that the interpreter
+waits for at its end; and only a child forked from there goes on as a program. So it is the program's.
 
 The program's exit status is the command's, and its output is untouched: everything that
 this command has to say goes to stderr.
@@ -11,6 +13,7 @@ this command has to say goes to stderr.
 import argparse
 import os
 import secrets
+import signal
 import sys
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -20,12 +23,12 @@ from typing import Any, NoReturn
 from greenscope import __version__
 from greenscope.app.programs import INTERRUPTED, NoProgram, Program, run_to_status
 
-#: seconds for the program's greenlets to die when the command ends
-STOP_TIMEOUT = 1.5
-
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors say where help is."""
+    """An argument parser whose errors say where help is; options are written out, so that split_program knows them."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Print the error and exit with 2."""
@@ -96,6 +99,8 @@ def split_program(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     index = 1
     while index < len(arguments):
         word = arguments[index]
+        if word.startswith("-m") and len(word) > 2:
+            return [*arguments[:index], "-m", word[2:]], arguments[index + 1 :]
         if word == "-m":
             return arguments[: index + 2], arguments[index + 2 :]
         if word == "--":
@@ -109,10 +114,9 @@ def split_program(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status. Blocks until the program and its dashboard have ended."""
     own, rest = split_program(sys.argv[1:] if argv is None else argv)
-    parser = build_parser()
-    options = parser.parse_args(own)
-    options.rest = rest
     try:
+        options = build_parser().parse_args(own)
+        options.rest = rest
         status: int = options.function(options)
         return status
     except (NoProgram, ValueError, OSError) as error:
@@ -170,7 +174,7 @@ def make_server(probe: Any, name: str, options: argparse.Namespace) -> Any:
     app = build_dashboard(
         probe,
         control=not options.read_only,
-        token=None if open_uds else options.token or secrets.token_urlsafe(32),
+        token=None if open_uds else secrets.token_urlsafe(32) if options.token is None else options.token,
         authentication="uds" if open_uds else "token",
         name=name,
         audit=getattr(options, "audit", None),
@@ -199,54 +203,26 @@ def open_browser(url: str) -> None:
 def write_url(path: Path, url: str) -> None:
     """Write the address for this user alone; whoever reads the file sees all of it or nothing."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(url + "\n")
-    os.replace(temporary, path)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(url + "\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, f"--url-file: cannot write {path}: {error.strerror}") from error
 
 
 def watch_native(function: Callable[[], object], name: str, options: argparse.Namespace) -> int:
-    """Run a program in a runtime thread, the dashboard here. Blocks until both have ended."""
+    """Run a program on the runtime of this thread. Blocks until it and its dashboard have ended."""
     from greenscope.app.backends.native import NativeProbe
-    from greenscope.runtime.thread import RuntimeThread
+    from greenscope.runtime import sleep
 
-    probe = NativeProbe()
-    server = make_server(probe, name, options)
-    probe.attach()
-    thread = RuntimeThread("program").start()
-    announce(server, options)
-    future = thread.run_later(run_to_status, function)
-    if not options.hold:
-        future.add_done_callback(lambda _: server.stop(0))
-    try:
-        server.run()
-    finally:
-        status = end_program(thread, future, server.signal is not None)
-        probe.close()
-    return status
-
-
-def end_program(thread: Any, future: Any, interrupted: bool) -> int:
-    """End a program that still runs; returns its exit status."""
-    if interrupted and not future.done():
-        thread.interrupt(KeyboardInterrupt)
-        try:
-            future.result(STOP_TIMEOUT / 2)
-        except Exception:
-            pass
-    status = INTERRUPTED
-    if future.done():
-        try:
-            status = future.result()
-        except BaseException:
-            status = INTERRUPTED
-    for survivor in thread.stop(STOP_TIMEOUT):
-        sys.stderr.write(f"greenscope: would not end: {survivor}\n")
-    return status
+    return watch(NativeProbe(), function, name, options, sleep)
 
 
 def watch_gevent(program: Program, options: argparse.Namespace) -> int:
-    """Run a gevent program in this thread, the dashboard in a native one. Blocks until both have ended."""
+    """Run a gevent program. Blocks until it and its dashboard have ended."""
     from greenscope.app.backends.choice import choose_backend
 
     choose_backend("gevent")
@@ -254,27 +230,49 @@ def watch_gevent(program: Program, options: argparse.Namespace) -> int:
         from gevent import monkey
 
         monkey.patch_all()
+    import gevent
+
     from greenscope.app.backends.gevent import GeventProbe
+
+    return watch(GeventProbe(), program.run, program.name, options, gevent.sleep)
+
+
+def watch(
+    probe: Any, function: Callable[[], object], name: str, options: argparse.Namespace, sleep: Callable[[float], object]
+) -> int:
+    """Run a program in this thread, the dashboard in a native one. Blocks until both have ended."""
     from greenscope.app.watching import Monitor, native_thread_starter
 
-    probe = GeventProbe()
-    server = make_server(probe, program.name, options)
-    probe.attach()
-    server.start_thread(native_thread_starter())
-    announce(server, options)
+    server = make_server(probe, name, options)
     with Monitor(probe, server):
-        status = run_to_status(program.run)
-        if options.hold:
-            wait_interrupted()
+        probe.attach()
+        server.start_thread(native_thread_starter())
+        announce(server, options)
+        end_on_terminate()
+        status = run_to_status(function)
+        if options.hold and status != INTERRUPTED:
+            wait_interrupted(sleep)
     return status
 
 
-def wait_interrupted() -> None:
-    """Block until Ctrl-C, letting greenlets go on."""
-    import gevent
+def end_on_terminate() -> None:
+    """Let SIGTERM end the program through its `finally`, unless it has a handler; a second one, or a child's, kills."""
+    owner = os.getpid()
 
+    def on_terminate(number: int, frame: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() != owner:
+            os.kill(os.getpid(), number)
+        raise SystemExit(128 + number)
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, on_terminate)
+
+
+def wait_interrupted(sleep: Callable[[float], object]) -> None:
+    """Block until Ctrl-C, letting greenlets go on."""
     try:
         while True:
-            gevent.sleep(3600)
-    except KeyboardInterrupt:
+            sleep(3600)
+    except (KeyboardInterrupt, SystemExit):
         pass

@@ -105,15 +105,20 @@ def test_read_only_refuses_control(tmp_path: Path, script: str) -> None:
         assert ask(url, "/api/greenlets/2/kill", "POST", {})[0] == 403
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_program_and_dashboard_within_3_s(tmp_path: Path, script: str, number: int) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("busy", [False, True])
+def test_signal_ends_program_and_dashboard_within_3_s(
+    tmp_path: Path, script: str, number: int, status: int, busy: bool
+) -> None:
+    if busy:
+        Path(script).write_text("from greenscope.runtime import spawn\ndef f():\n    while True: pass\nspawn(f).join()")
     with running(tmp_path, "run", script, "60") as (process, _):
         begin = time.monotonic()
         process.send_signal(number)
         _, err = process.communicate(timeout=10)
         assert time.monotonic() - begin < 3
-    assert process.returncode == 130
-    assert "Traceback" not in err
+    assert process.returncode == status
+    assert busy or "Traceback" not in err
 
 
 def test_hold_keeps_the_page_up_after_the_program(tmp_path: Path, script: str) -> None:
@@ -124,6 +129,38 @@ def test_hold_keeps_the_page_up_after_the_program(tmp_path: Path, script: str) -
         assert ask(url, "/api/health")[0] == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 7
+
+
+PLAIN = """\
+import os, signal, sys, threading, time
+signal.signal(signal.SIGUSR1, lambda *_: print("signal", flush=True))
+os.kill(os.getpid(), signal.SIGUSR1)
+print(threading.current_thread() is threading.main_thread(), flush=True)
+child = os.fork()
+if not child:
+    sys.exit(3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+threading.Thread(target=lambda: (time.sleep(0.5), print("thread", flush=True))).start()
+"""
+
+
+def test_program_has_the_main_thread_with_its_signals_forks_and_threads(tmp_path: Path) -> None:
+    (tmp_path / "plain.py").write_text(PLAIN)
+    command = [sys.executable, "-m", "greenscope", "run", "--port", "0", "plain.py"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=20, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, "signal\nTrue\n3\nthread\n")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("place", ["missing/url", "folder"])
+def test_url_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path, script: str, place: str) -> None:
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.iterdir())
+    command = [sys.executable, "-m", "greenscope", "run", "--uds", "socket", "--url-file", place, script, "0"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=20, cwd=tmp_path)
+    assert result.returncode == 2
+    assert f"--url-file: cannot write {place}" in result.stderr
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_unix_socket_needs_no_token(tmp_path: Path, script: str) -> None:
@@ -154,6 +191,8 @@ def test_busy_port_is_an_error_without_a_traceback(tmp_path: Path, script: str) 
         (["run", "--no-patch", "x.py"], "--gevent"),
         (["demo", "/no/such/folder"], "/no/such/folder"),
         (["demo", "--passes", "-1"], "--passes"),
+        (["run", "--token", "", "x.py"], "token"),
+        (["run", "--por", "0", "x.py"], "--por"),
         (["frobnicate"], "frobnicate"),
     ],
 )
@@ -178,3 +217,4 @@ def test_options_behind_the_script_are_the_scripts() -> None:
     own, rest = split_program(["run", "--read-only", "-m", "package.module", "--token", "z"])
     assert (own, rest) == (["run", "--read-only", "-m", "package.module"], ["--token", "z"])
     assert build_parser().parse_args(own).module == "package.module"
+    assert split_program(["run", "-mpackage", "--token", "z"]) == (["run", "-m", "package"], ["--token", "z"])
