@@ -153,6 +153,7 @@ def run_demo(options: argparse.Namespace) -> int:
 
         survey_forever(root, options.passes)
 
+    hear_interrupts()
     return watch_native(demo, "demo", options)
 
 
@@ -253,6 +254,12 @@ def watch(
         if options.hold and status != INTERRUPTED:
             wait_interrupted(sleep)
     return status
+
+
+def hear_interrupts() -> None:
+    """Let SIGINT end a program of our own, also where a shell that put it into the background has it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def end_on_terminate() -> None:

@@ -121,6 +121,18 @@ def test_signal_ends_program_and_dashboard_within_3_s(
     assert busy or "Traceback" not in err
 
 
+def test_demo_that_a_shell_put_into_the_background_ends_on_sigint(tmp_path: Path) -> None:
+    script = '"$0" -m greenscope demo --port 0 --url-file url "$1" >out 2>err & echo $!; wait $!; echo $?'
+    command = ["sh", "-c", script, sys.executable, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as shell:
+        assert shell.stdout is not None
+        demo = int(shell.stdout.readline())
+        wait_for_file(tmp_path / "url", shell)
+        os.kill(demo, signal.SIGINT)
+        assert shell.communicate(timeout=10)[0] == "130\n"
+    assert "KeyboardInterrupt" not in (tmp_path / "err").read_text()
+
+
 def test_hold_keeps_the_page_up_after_the_program(tmp_path: Path, script: str) -> None:
     with running(tmp_path, "run", "--hold", script, "0.01") as (process, url):
         wait_for_sleepers(url)
