@@ -229,9 +229,9 @@ def test_twenty_thousand_links_on_one_greenlet_take_linear_time(kind: str) -> No
         called: list[Any] = []
         for _ in range(count):
             getattr(task, kind)(called.append)
-        began = time.perf_counter()
+        began = time.thread_time()  # what others do on this machine does not count
         idle()
-        spent = time.perf_counter() - began
+        spent = time.thread_time() - began
         assert len(called) == count
         return spent
 
