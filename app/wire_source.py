@@ -18,8 +18,9 @@ from greenscope import __version__
 from greenscope.app.bodies import json_response
 from greenscope.app.history import Entry
 from greenscope.app.query import QueryError
+from greenscope.app.reader import Reader
 from greenscope.app.sse import to_json
-from greenscope.app.stream import EventStream, Reader
+from greenscope.app.stream import EventStream
 from greenscope.app.wanted import Wanted
 from greenscope.app.wire import VERSION, event_out, group_out, hub_out, record_out, sample_out, stack_out
 
