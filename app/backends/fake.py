@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, Literal, get_args
 
+from greenscope.app.backends.fake_control import Action, FakeControl, Outcome
+from greenscope.app.backends.paper import Paper, PaperGroup
 from greenscope.app.model import (
     ControlResult,
     Drained,
@@ -34,100 +36,7 @@ from greenscope.app.model import (
 )
 from greenscope.app.probe import Capability
 
-Action = Literal["kill", "kill_group", "resize", "spawn"]
-Outcome = Literal["done", "queued", "alive", "gone", "unknown", "refused", "held"]
-
 ALL_CAPABILITIES: frozenset[Capability] = frozenset(get_args(Capability))
-
-
-class _Paper:
-    """One greenlet on paper.
-
-    Its durations are sums of finished stretches; the present one began at `since`.
-    """
-
-    __slots__ = (
-        "groups",
-        "kill_requested",
-        "longest_run",
-        "place",
-        "record",
-        "since",
-        "spent",
-        "stack",
-        "state",
-        "stubborn",
-        "switches",
-        "waiting_on",
-    )
-
-    def __init__(self, record: GreenletRecord, since: float) -> None:
-        self.record = record
-        self.state: State = "pending"
-        self.since = since
-        self.spent = {"running": 0.0, "ready": 0.0, "waiting": 0.0}
-        self.switches = 0
-        self.longest_run = 0.0
-        self.place: Site | None = None
-        self.waiting_on: WaitRecord | None = None
-        self.kill_requested: float | None = None
-        self.stubborn = False
-        self.groups: dict[int, None] = {}
-        self.stack: Stack | None = None
-
-    def move(self, state: State, now: float) -> None:
-        """End the present stretch at `now` and begin one in `state`."""
-        stretch = max(0.0, now - self.since)
-        if self.state in self.spent:
-            self.spent[self.state] += stretch
-        if self.state == "running":
-            self.longest_run = max(self.longest_run, stretch)
-        if state == "running" and self.state != "running":
-            self.switches += 1
-        self.state, self.since = state, now
-
-    def sample(self, now: float, accounting: bool) -> GreenletSample:
-        """Return what a probe would see at `now`."""
-        if not accounting:
-            return GreenletSample(
-                self.record.id, self.state, self.place, self.waiting_on, kill_requested=self.kill_requested
-            )
-        spent = self.spent
-        stretch = max(0.0, now - self.since)
-        state = self.state
-        return GreenletSample(
-            self.record.id,
-            state,
-            self.place,
-            self.waiting_on,
-            spent["running"] + (stretch if state == "running" else 0.0),
-            spent["ready"] + (stretch if state == "ready" else 0.0),
-            spent["waiting"] + (stretch if state == "waiting" else 0.0),
-            self.switches,
-            max(self.longest_run, stretch if state == "running" else 0.0),
-            self.kill_requested,
-        )
-
-
-class _PaperGroup:
-    """A Group or, with a size, a Pool on paper."""
-
-    __slots__ = ("id", "members", "name", "size", "waiters")
-
-    def __init__(self, id: int, name: str, size: int | None) -> None:
-        self.id = id
-        self.name = name
-        self.size = size
-        self.waiters = 0
-        self.members: dict[int, None] = {}
-
-    def sample(self) -> GroupSample:
-        """Return the group as it is now."""
-        active = len(self.members)
-        if self.size is None:
-            return GroupSample(self.id, self.name, "group", active, members=tuple(self.members))
-        free = max(0, self.size - active)
-        return GroupSample(self.id, self.name, "pool", active, self.size, free, self.waiters, tuple(self.members))
 
 
 class FakeProbe:
@@ -154,17 +63,16 @@ class FakeProbe:
         self.lag = 0.0
         self.blocked_in: tuple[Site, ...] = ()
         self._buffer = buffer
-        self._next_id = 1
-        self._next_group = 1
-        self._alive: dict[int, _Paper] = {}
-        self._groups: dict[int, _PaperGroup] = {}
+        self.next_id = 1
+        self.next_group = 1
+        self.alive: dict[int, Paper] = {}
+        self.bands: dict[int, PaperGroup] = {}
         self._events: deque[Event] = deque()
         self._dropped: dict[str, int] = {}
         self._counts: dict[str, int] = {"pending": 0, "ready": 0, "running": 0, "waiting": 0}
         self._switches = 0
         self._running: int | None = None
-        self._answers: dict[str, deque[tuple[Outcome, str]]] = {}
-        self._held: list[tuple[Future[ControlResult], Callable[[], ControlResult]]] = []
+        self._control = FakeControl(self)
 
     # -- the script's side: what happens in the program ----------------------------------------------------
 
@@ -184,12 +92,12 @@ class FakeProbe:
     ) -> int:
         """Spawn a greenlet on paper, `pending`, and return its id. `created` back-dates it (seconds)."""
         now = self.clock() if created is None else created
-        id = self._next_id
-        self._next_id += 1
+        id = self.next_id
+        self.next_id += 1
         record = GreenletRecord(
             id, name or f"{function}-{id}", function, file, line, now, parent, spawn_site, thread, kind
         )
-        self._alive[id] = _Paper(record, now)
+        self.alive[id] = Paper(record, now)
         self._counts["pending"] += 1
         self.emit(Event("spawned", now, greenlet=id, record=record))
         if group is not None:
@@ -244,52 +152,52 @@ class FakeProbe:
 
     def set_stack(self, id: int, stack: Stack) -> None:
         """Give a greenlet these frames instead of the ones made up for it."""
-        self._alive[id].stack = stack
+        self.alive[id].stack = stack
 
     def swallow_kills(self, id: int) -> None:
         """Make a greenlet survive kills from now on, as one does that catches GreenletExit."""
-        self._alive[id].stubborn = True
+        self.alive[id].stubborn = True
 
     def open_group(self, name: str = "", size: int | None = None) -> int:
         """Make a Group, or a Pool when `size` is given, and return its id."""
-        id = self._next_group
-        self._next_group += 1
-        group = _PaperGroup(id, name or f"{'group' if size is None else 'pool'}-{id}", size)
-        self._groups[id] = group
+        id = self.next_group
+        self.next_group += 1
+        group = PaperGroup(id, name or f"{'group' if size is None else 'pool'}-{id}", size)
+        self.bands[id] = group
         self.emit(Event("group_opened", self.clock(), group=id, group_record=group.sample()))
         return id
 
     def close_group(self, id: int) -> None:
         """Let a Group or Pool be forgotten; its members live on."""
-        group = self._groups.pop(id)
+        group = self.bands.pop(id)
         for member in group.members:
-            self._alive[member].groups.pop(id, None)
+            self.alive[member].groups.pop(id, None)
         self.emit(Event("group_closed", self.clock(), group=id))
 
     def enter(self, group: int, id: int) -> None:
         """Add a greenlet to a Group or Pool."""
-        self._groups[group].members[id] = None
-        self._alive[id].groups[group] = None
+        self.bands[group].members[id] = None
+        self.alive[id].groups[group] = None
         self.emit(Event("grouped", self.clock(), greenlet=id, group=group))
 
     def leave(self, group: int, id: int) -> None:
         """Take a greenlet out of a Group or Pool."""
-        self._groups[group].members.pop(id)
-        self._alive[id].groups.pop(group)
+        self.bands[group].members.pop(id)
+        self.alive[id].groups.pop(group)
         self.emit(Event("ungrouped", self.clock(), greenlet=id, group=group))
 
     def is_alive(self, id: int) -> bool:
         """Tell whether a greenlet lives."""
-        return id in self._alive
+        return id in self.alive
 
     def has_slot(self, group: int) -> bool:
         """Tell whether a Pool has a free slot (a plain Group always has)."""
-        found = self._groups.get(group)
+        found = self.bands.get(group)
         return found is not None and (found.size is None or len(found.members) < found.size)
 
     def set_waiters(self, group: int, count: int) -> None:
         """Say how many greenlets wait for a slot of a Pool."""
-        self._groups[group].waiters = count
+        self.bands[group].waiters = count
 
     def block(self, lag: float, stack: tuple[Site, ...] = (), greenlet: int | None = None) -> None:
         """Say that the hub has been in one turn for `lag` seconds (0: it is free again)."""
@@ -310,15 +218,11 @@ class FakeProbe:
 
     def script_answer(self, action: Action, outcome: Outcome, reason: str = "", *, times: int = 1) -> None:
         """Answer the next `times` control calls of this kind with `outcome`, doing nothing else."""
-        self._answers.setdefault(action, deque()).extend([(outcome, reason)] * times)
+        self._control.script(action, outcome, reason, times)
 
     def release(self) -> int:
         """Carry out the control calls that were `held` and resolve their futures; return how many."""
-        held, self._held = self._held, []
-        for future, act in held:
-            if not future.done():
-                future.set_result(act())
-        return len(held)
+        return self._control.release()
 
     # -- the probe's side: what the dashboard sees ---------------------------------------------------------
 
@@ -344,17 +248,17 @@ class FakeProbe:
 
     def live_ids(self) -> Sequence[int]:
         """Return the ids of all live greenlets, oldest first."""
-        return list(self._alive)
+        return list(self.alive)
 
     def records(self, ids: Iterable[int]) -> list[GreenletRecord]:
         """Return the birth records of these greenlets; the dead and unknown are left out."""
-        return [self._alive[id].record for id in ids if id in self._alive]
+        return [self.alive[id].record for id in ids if id in self.alive]
 
     def sample(self, ids: Iterable[int]) -> list[GreenletSample]:
         """Look at these greenlets now."""
         now = self.clock()
         accounting = "accounting" in self.capabilities
-        alive = self._alive
+        alive = self.alive
         samples = [alive[id].sample(now, accounting) for id in ids if id in alive]
         self.sampled += len(samples)
         return samples
@@ -365,7 +269,7 @@ class FakeProbe:
 
     def groups(self) -> list[GroupSample]:
         """Look at all Groups and Pools now."""
-        return [group.sample() for group in self._groups.values()]
+        return [group.sample() for group in self.bands.values()]
 
     def hubs(self) -> list[HubSample]:
         """Look at the one paper hub."""
@@ -385,7 +289,7 @@ class FakeProbe:
 
     def stack(self, id: int) -> Stack | None:
         """Return the frames of a live greenlet: those given, or its function and its place."""
-        paper = self._alive.get(id)
+        paper = self.alive.get(id)
         if paper is None or "stacks" not in self.capabilities:
             return None
         if paper.stack is not None:
@@ -402,21 +306,21 @@ class FakeProbe:
         """Return the ids of the greenlets that join this one or wait for what it holds."""
         return [
             other
-            for other, paper in self._alive.items()
+            for other, paper in self.alive.items()
             if paper.waiting_on is not None and id in (paper.waiting_on.owner, paper.waiting_on.target)
         ]
 
     def kill(self, id: int, timeout: float) -> "Future[ControlResult]":
         """Kill a greenlet on paper; see `script_answer` for other outcomes."""
-        return self._answer("kill", lambda: self._kill(id), id)
+        return self._control.answer("kill", lambda: self._control.kill(id), id)
 
     def kill_group(self, id: int, timeout: float) -> "Future[ControlResult]":
         """Kill all members of a group on paper."""
-        return self._answer("kill_group", lambda: self._kill_group(id))
+        return self._control.answer("kill_group", lambda: self._control.kill_group(id))
 
     def resize(self, id: int, size: int, timeout: float) -> "Future[ControlResult]":
         """Resize a Pool on paper."""
-        return self._answer("resize", lambda: self._resize(id, size))
+        return self._control.answer("resize", lambda: self._control.resize(id, size))
 
     def spawn(
         self,
@@ -427,96 +331,13 @@ class FakeProbe:
         timeout: float,
     ) -> "Future[ControlResult]":
         """Spawn on paper: the function is never called, its name and place are."""
-        return self._answer("spawn", lambda: self._spawn(function, group, delay))
+        return self._control.answer("spawn", lambda: self._control.spawn(function, group, delay))
 
     def cost(self) -> dict[str, float]:
         """Return a plausible cost."""
         return {"hook_ns": 410.0, "share": 0.004}
 
-    # -- how control acts on paper -------------------------------------------------------------------------
-
-    def _answer(
-        self, action: Action, act: Callable[[], ControlResult], id: int | None = None
-    ) -> "Future[ControlResult]":
-        future: Future[ControlResult] = Future()
-        scripted = self._answers.get(action)
-        if not scripted:
-            future.set_result(act())
-            return future
-        outcome, reason = scripted.popleft()
-        if outcome == "held":
-            self._held.append((future, act))
-            return future
-        paper = self._alive.get(id) if id is not None else None
-        reasons = {
-            "queued": "the hub has not answered; the request stays posted",
-            "alive": "the greenlet has caught the kill and goes on",
-            "refused": "the hub and the dashboard's own server are not killed from here",
-            "gone": "it had ended before",
-            "unknown": "there is no such id",
-        }
-        future.set_result(
-            ControlResult(
-                outcome,
-                reason or reasons.get(outcome, ""),
-                ids=() if id is None else (id,),
-                state=paper.state if paper else None,
-                place=paper.place if paper else None,
-            )
-        )
-        return future
-
-    def _kill(self, id: int) -> ControlResult:
-        paper = self._alive.get(id)
-        if paper is None:
-            if 0 < id < self._next_id:
-                return ControlResult("gone", "it had ended before", (id,))
-            return ControlResult("unknown", "there is no such id", (id,))
-        paper.kill_requested = self.clock()
-        self.emit(Event("kill_requested", paper.kill_requested, greenlet=id))
-        if paper.stubborn:
-            reason = "the greenlet has caught the kill and goes on"
-            return ControlResult("alive", reason, (id,), paper.state, paper.place)
-        self.die(id)
-        return ControlResult("done", "", (id,), "killed")
-
-    def _kill_group(self, id: int) -> ControlResult:
-        group = self._groups.get(id)
-        if group is None:
-            return self._no_group(id)
-        members = list(group.members)
-        survivors = tuple(member for member in members if self._kill(member).outcome == "alive")
-        if survivors:
-            return ControlResult("alive", f"{len(survivors)} of {len(members)} still live", survivors)
-        return ControlResult("done", f"{len(members)} killed")
-
-    def _resize(self, id: int, size: int) -> ControlResult:
-        group = self._groups.get(id)
-        if group is None:
-            return self._no_group(id)
-        if group.size is None:
-            return ControlResult("refused", "a plain Group has no size")
-        group.size = size
-        return ControlResult("done", f"the pool has {size} slots now")
-
-    def _spawn(self, function: Callable[..., Any], group: int | None, delay: float | None) -> ControlResult:
-        if group is not None and group not in self._groups:
-            return self._no_group(group)
-        code = getattr(function, "__code__", None)
-        id = self.add(
-            getattr(function, "__name__", "function"),
-            file=code.co_filename if code else "/srv/crawler/app.py",
-            line=code.co_firstlineno if code else 1,
-            group=group,
-        )
-        if not delay:
-            self.start(id)
-        return ControlResult("done", "", (id,), self._alive[id].state)
-
-    def _no_group(self, id: int) -> ControlResult:
-        if 0 < id < self._next_group:
-            return ControlResult("gone", "the group is no longer there")
-        return ControlResult("unknown", "there is no group with this id")
+    # -- how a script moves ---------------------------------------------------------------------------------
 
     def _move(self, id: int, state: State, now: float, place: Site | None, waiting_on: WaitRecord | None) -> None:
         if state == "running":
@@ -526,7 +347,7 @@ class FakeProbe:
             self._switches += 1
         elif self._running == id:
             self._running = None
-        paper = self._alive[id]
+        paper = self.alive[id]
         self._counts[paper.state] -= 1
         self._counts[state] += 1
         paper.move(state, now)
@@ -536,7 +357,7 @@ class FakeProbe:
 
     def _end(self, id: int, kind: Literal["succeeded", "failed", "killed"], exception: ExceptionRecord | None) -> None:
         now = self.clock()
-        paper = self._alive[id]
+        paper = self.alive[id]
         if self._running == id:
             self._running = None
         self._counts[paper.state] -= 1
@@ -544,6 +365,6 @@ class FakeProbe:
         paper.waiting_on = None
         for group in list(paper.groups):
             self.leave(group, id)
-        del self._alive[id]
+        del self.alive[id]
         sample = paper.sample(now, "accounting" in self.capabilities)
         self.emit(Event(kind, now, greenlet=id, exception=exception, sample=sample))
