@@ -35,7 +35,10 @@ class AuditError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """One control action: `time` is wall seconds, `monotonic` the process' clock."""
+    """One control action: `time` is wall seconds, `monotonic` the process' clock.
+
+    `greenlet` is the id of the one that was killed or spawned.
+    """
 
     number: int
     time: float
@@ -46,6 +49,7 @@ class AuditRecord:
     result: str
     reason: str = ""
     pid: int = 0
+    greenlet: str | None = None
 
     def fields(self) -> dict[str, Any]:
         """Return the record as JSON-ready fields; `t` is RFC 3339 in UTC."""
@@ -57,6 +61,7 @@ class AuditRecord:
             "pid": self.pid,
             "action": self.action,
             "target": self.target,
+            "greenlet": self.greenlet,
             "principal": self.principal,
             "result": self.result,
             "reason": self.reason,
@@ -156,9 +161,9 @@ class Audit:
         except OSError as error:
             raise AuditError(error.errno, f"audit: cannot write {self.path}: {error.strerror or error}") from error
 
-    def end(self, record: AuditRecord, result: str, reason: str = "") -> AuditRecord:
+    def end(self, record: AuditRecord, result: str, reason: str = "", greenlet: str | None = None) -> AuditRecord:
         """Complete a record with what was observed; it enters the ring and the stream. Never raises."""
-        finished = replace(record, result=result, reason=_short(reason))
+        finished = replace(record, result=result, reason=_short(reason), greenlet=greenlet)
         slot = self._slots.pop(record.number, None)
         try:
             if slot is not None:

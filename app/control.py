@@ -206,7 +206,7 @@ class Control:
         except asyncio.CancelledError:
             self.audit.end(record, "queued", "the dashboard was closed while waiting")
             raise
-        self.audit.end(record, result.outcome, result.reason)
+        self.audit.end(record, result.outcome, result.reason, _concerned(action, result))
         if result.outcome == "queued" and not future.done():
             self._tell_later(future, record)
         return _answer(action, result, fields)
@@ -237,7 +237,7 @@ class Control:
                 late = self.audit.begin(f"{record.action} (was queued)", record.target, record.principal)
             except AuditError:
                 return  # the request itself is on record; its late outcome is seen in the greenlet's state
-            self.audit.end(late, result.outcome, result.reason)
+            self.audit.end(late, result.outcome, result.reason, _concerned(record.action, result))
 
         _when_done(future, tell)
 
@@ -278,6 +278,11 @@ def _read_delay(value: object, errors: dict[str, str]) -> float | None:
     return None
 
 
+def _concerned(action: str, result: ControlResult) -> str | None:
+    """Return the id of the one greenlet that was spawned or killed."""
+    return ident(result.ids[0]) if action in ("kill", "spawn") and result.ids else None
+
+
 def _answer(action: str, result: ControlResult, fields: Mapping[str, Any]) -> Answer:
     status = STATUS[result.outcome]
     body: dict[str, Any] = {
@@ -290,7 +295,7 @@ def _answer(action: str, result: ControlResult, fields: Mapping[str, Any]) -> An
     }
     if action == "spawn" and result.outcome == "done":
         status = 201
-        body["id"] = ident(result.ids[0]) if result.ids else None
+        body["id"] = _concerned(action, result)
     if status >= 400:
         body["error"] = {"gone": "gone", "unknown": "unknown", "refused": "refused"}[result.outcome]
         body["message"] = result.reason or {

@@ -219,6 +219,8 @@ class Dashboard:
     def _publish_audit(self, record: AuditRecord) -> None:
         fields = record.fields()
         del fields["t"]
+        if record.greenlet is None:
+            del fields["greenlet"]
         self.feed.publish("audit", **fields)
 
 

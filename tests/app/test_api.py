@@ -155,6 +155,16 @@ def test_kill_observes_and_audits_on_stream_and_page(board: Any) -> None:
     assert [row["result"] for row in board.get("/api/audit?limit=2")["rows"]] == ["unknown", "gone"]
 
 
+def test_audit_of_a_spawn_and_a_kill_names_the_greenlet(board: Any) -> None:
+    new = board.post("/api/spawn", {"target": "crawl", "arguments": {"url": "u"}}).json()["id"]
+    board.post(f"/api/greenlets/{board.ids[1]}/kill")
+    board.post("/api/spawn", {"target": "os.system"})
+    named = [None, str(board.ids[1]), new]
+    assert [row["greenlet"] for row in board.get("/api/audit")["rows"]] == named
+    assert [event.get("greenlet") for event in board.dashboard.feed.recent_events(["audit"])] == named
+    assert f'crawl <a href="/greenlets/{new}">#{new}</a>' in board.client.get("/audit").text
+
+
 def test_kill_keys_come_in_header_or_body(board: Any) -> None:
     path = f"/api/greenlets/{board.ids[1]}/kill"
     assert board.post(path, {"key": "k1"}).status_code == 200

@@ -20,11 +20,11 @@ def test_audit_writes_one_line_per_action(tmp_path: Path) -> None:
     audit = Audit(path, publish=seen.append, wall=lambda: 0.0, clock=lambda: 7.5)
     record = audit.begin("kill", "greenlet 3", "token")
     assert lines(path)[0]["result"] == "requested"
-    audit.end(record, "done", "gone in 2 ms")
+    audit.end(record, "done", "gone in 2 ms", "3")
     (line,) = lines(path)
     assert line == {
         "number": "1", "t": "1970-01-01T00:00:00.000Z", "monotonic": 7.5, "pid": os.getpid(), "action": "kill",
-        "target": "greenlet 3", "principal": "token", "result": "done", "reason": "gone in 2 ms",
+        "target": "greenlet 3", "greenlet": "3", "principal": "token", "result": "done", "reason": "gone in 2 ms",
     }  # fmt: skip
     assert [entry.result for entry in seen] == ["done"]
     assert audit.rows()[0]["number"] == "1"
