@@ -37,6 +37,10 @@ class DigestService:
         finally:
             self._listener.close()
 
+    def close(self) -> None:
+        """Close the listener. Idempotent."""
+        self._listener.close()
+
     def serve_connection(self, connection: Any) -> None:
         """Answer line by line until the client hangs up. Blocks."""
         with connection, connection.makefile("rw", encoding="utf-8", newline="\n") as stream:

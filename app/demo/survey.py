@@ -16,14 +16,14 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from greenscope.app.demo.digest import DigestRecord, checksum, count_words, digest, unpack
 from greenscope.app.demo.service import DigestService, ask_for_files
+from greenscope.app.demo.tally import Tally
 from greenscope.app.spawnables import spawnable
-from greenscope.runtime import Greenlet, get_hub, joinall, killall, sleep, spawn
+from greenscope.runtime import Greenlet, GreenletExit, get_hub, iwait, joinall, killall, sleep, spawn
 from greenscope.runtime.lock import RLock
 from greenscope.runtime.pool import Group, Pool
 from greenscope.runtime.queue import Queue
@@ -58,34 +58,35 @@ class Survey:
         self.clients.name = "clients"
         self.index: dict[str, DigestRecord] = {}
         self.index_lock = RLock()
-        self.kinds: Counter[str] = Counter()
-        self.failures: Counter[str] = Counter()
-        self.functions = 0
+        self.tally = Tally(root)
         self.service = DigestService(self.look_up)
 
     # -- the pipeline
 
     def walk(self) -> int:
         """Put every plain file of the tree into the first queue."""
-        count = 0
-        for path in plain_files(self.root):
+        for path in plain_files(self.root, self.tally.fail):
             self.paths.put(path)
-            count += 1
-            if count % BURST == 0:
+            self.tally.files += 1
+            if self.tally.files % BURST == 0:
                 sleep(BURST / PACE)
         self.paths.put(None)
-        return count
+        return self.tally.files
 
     def sort(self) -> None:
         """Give each file to who knows what to do with it; ends with the queue's None."""
         while (path := self.paths.get()) is not None:
-            kind = os.path.splitext(path)[1] or "no suffix"
-            self.kinds[kind] += 1
-            self.workers.spawn(self.digest_file, path)
-            if kind == ".py" and self.kinds[kind] % PARSED_OF == 1:
-                self.parsers.spawn(self.parse_file, path)
+            kind = os.path.splitext(path)[1] or "without suffix"
+            self.tally.kinds[kind] += 1
+            self.workers.spawn(self.digest_file, path).link_exception(self.on_failure)
+            if kind == ".py" and self.tally.kinds[kind] % PARSED_OF == 1:
+                self.parsers.spawn(self.parse_file, path).link_exception(self.on_failure)
         self.workers.join()
         self.digests.put(None)
+
+    def on_failure(self, ended: Greenlet) -> None:
+        """Count a file that could not be worked on; its greenlet has reported why."""
+        self.tally.fail(ended.exception)
 
     def digest_file(self, path: str) -> None:
         """Hash and compress one file in the thread pool."""
@@ -96,8 +97,9 @@ class Survey:
         process = Popen([sys.executable, "-I", "-S", "-c", PARSE, path], stdout=PIPE, stderr=PIPE)
         out, err = process.communicate()
         if process.returncode:
-            raise SyntaxError(err.decode(errors="replace").strip().splitlines()[-1])
-        self.functions += int(out)
+            raise SyntaxError(err.decode(errors="replace").strip().splitlines()[-1].removeprefix("SyntaxError: "))
+        self.tally.parsed += 1
+        self.tally.functions += int(out)
         return int(out)
 
     def collect(self) -> None:
@@ -105,6 +107,7 @@ class Survey:
         batch: list[DigestRecord] = []
         while (record := self.digests.get()) is not None:
             batch.append(record)
+            self.tally.add(record)
             if len(batch) >= 25 or self.digests.empty():
                 with self.index_lock:
                     self.index.update((one.path, one) for one in batch)
@@ -138,42 +141,35 @@ class Survey:
         for path, reader in make_odd_files(folder):
             task = Greenlet(get_hub().threadpool.apply, reader, (path,))
             task.name = f"read {os.path.basename(path)}"
-            task.link_exception(lambda ended: self.failures.update([type(ended.exception).__name__]))
+            task.link_exception(lambda ended: self.tally.odd_failures.update([type(ended.exception).__name__]))
             task.start_later(random.uniform(0.5, 4))
             tasks.append(task)
+        self.tally.odd = len(tasks)
         return tasks
 
     def run_pass(self) -> str:
         """Survey the whole tree once; returns what was found. Blocks."""
         begin = time.monotonic()
-        self.kinds.clear()
-        self.functions = 0
+        self.tally = tally = Tally(self.root)
+        self.paths, self.digests = Queue(200), Queue(50)
+        asked = self.service.answered
         with tempfile.TemporaryDirectory(prefix="greenscope-demo-") as folder:
             odd = self.read_odd_files(folder)
-            walker, *others = [self.stages.spawn(stage) for stage in (self.walk, self.sort, self.collect)]
-            for stage, name in zip([walker, *others], ("walk", "sort", "collect"), strict=True):
+            stages = [self.stages.spawn(stage) for stage in (self.walk, self.sort, self.collect)]
+            for stage, name in zip(stages, ("walk", "sort", "collect"), strict=True):
                 stage.name = name
             try:
-                self.stages.join()
-                self.parsers.join()
-                joinall(odd)
+                for ended in iwait(stages):
+                    if not ended.successful() or isinstance(ended.value, GreenletExit):
+                        tally.broken = ended.name
+                        break  # the others would wait for it for ever
+                else:
+                    self.parsers.join()
+                    joinall(odd)
             finally:
-                killall([*self.stages, *odd], block=False)
-        return self.report(walker.value or 0, time.monotonic() - begin)
-
-    def report(self, files: int, seconds: float) -> str:
-        """Say in a few lines what a pass found."""
-        size = sum(record.size for record in self.index.values())
-        read = sum(min(record.size, 1 << 20) for record in self.index.values())
-        packed = sum(record.compressed for record in self.index.values())
-        kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.most_common(4))
-        failed = ", ".join(f"{count} {kind}" for kind, count in sorted(self.failures.items())) or "none"
-        return (
-            f"{files} files under {self.root} in {seconds:.1f} s ({kinds})\n"
-            f"  {size / 1e6:.1f} MB, compress to {100 * packed / max(1, read):.0f} %; "
-            f"{self.functions} functions in the parsed ones; "
-            f"{self.service.answered} questions answered; could not be read: {failed}"
-        )
+                killall([*self.stages, *odd, *self.workers, *self.parsers], block=False)
+        tally.questions = self.service.answered - asked
+        return tally.text(time.monotonic() - begin)
 
 
 def survey_forever(root: str, passes: int = 0) -> int:
@@ -190,6 +186,7 @@ def survey_forever(root: str, passes: int = 0) -> int:
                 sleep(3)
     finally:
         killall([*running, *survey.clients, *survey.service.connections], block=False)
+        survey.service.close()
     return 0
 
 
@@ -204,7 +201,11 @@ def offer_spawnables(root: str) -> None:
     @spawnable(name="survey")
     def survey_tree(path: str = root, workers: int = 4) -> str:
         """Survey another tree beside the first one, once."""
-        return Survey(path, workers).run_pass()
+        survey = Survey(path, workers)
+        try:
+            return survey.run_pass()
+        finally:
+            survey.service.close()
 
     @spawnable(name="sleep")
     def sleep_for(seconds: float = 30.0) -> None:
@@ -212,9 +213,9 @@ def offer_spawnables(root: str) -> None:
         sleep(seconds)
 
 
-def plain_files(root: str) -> Iterator[str]:
-    """Yield the paths of all plain files below a folder, in order; unreadable folders are passed over."""
-    for folder, folders, names in os.walk(root):
+def plain_files(root: str, on_error: Callable[[OSError], object]) -> Iterator[str]:
+    """Yield the paths of all plain files below a folder, in order; tells the error of each unreadable folder."""
+    for folder, folders, names in os.walk(root, onerror=on_error):
         folders[:] = sorted(name for name in folders if name not in ("__pycache__", "test", "tests"))
         for name in sorted(names):
             path = os.path.join(folder, name)
