@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from greenscope.app.limiter import AttemptLimiter
+from greenscope.app.settings import check_token
 
 Authentication = Literal["token", "none", "uds"]
 AUTHENTICATIONS: tuple[Authentication, ...] = ("token", "none", "uds")
 
 #: a token of this many characters cannot be guessed over the network at any rate
 STRONG_TOKEN_LENGTH = 16
-MAX_TOKEN_LENGTH = 512
 COOKIE_AGE = 30 * 86400.0
 MAX_REVOKED = 4096
 MAX_COOKIES_READ = 8
@@ -57,13 +57,6 @@ class Denied:
 def make_token() -> str:
     """Make a new random token (256 bits, URL-safe)."""
     return secrets.token_urlsafe(32)
-
-
-def check_token(token: str) -> str:
-    """Return `token` if it can be one, else raise ValueError that says what would be right."""
-    if not token or len(token) > MAX_TOKEN_LENGTH or not all(33 <= ord(c) < 127 for c in token):
-        raise ValueError(f"token: must be 1 to {MAX_TOKEN_LENGTH} visible ASCII characters without spaces")
-    return token
 
 
 def cookie_name(port: int | None) -> str:

@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = options.function(options)
         return status
     except (NoProgram, ValueError, OSError) as error:
-        sys.stderr.write(f"greenscope: {error}\n")
+        sys.stderr.write(f"greenscope: {getattr(error, 'strerror', None) or error}\n")
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED

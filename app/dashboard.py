@@ -96,7 +96,7 @@ class Dashboard:
         self._hosted: bool | None = None
         self._retry = 0.0
         self.info: dict[str, Any] = {
-            "name": name or Path(sys.argv[0] if sys.argv else "").name or "python",
+            "name": safe_text(name or Path(sys.argv[0] if sys.argv else "").name or "python"),
             "version": __version__,
             "backend": probe.backend,
             "authentication": authentication,

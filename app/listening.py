@@ -39,15 +39,14 @@ class PortInUse(OSError):
 
 def bind_tcp(host: str, port: int) -> socket.socket:
     """Bind and listen; raises PortInUse, or OSError naming host and port. Does not block on numeric hosts."""
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port: {port} is not from 0 to 65535")
     name = "127.0.0.1" if host.lower() == "localhost" else host.strip("[]")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             name or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except OSError as error:
-        raise OSError(error.errno, f"host: {host!r} cannot be resolved: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:
+        number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or str(error)
+        raise OSError(number, f"host: {host!r} cannot be resolved: {reason}") from error
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -59,7 +58,7 @@ def bind_tcp(host: str, port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(port, host) from error
-        raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from error
+        raise OSError(error.errno, f"host, port: cannot listen on {host} port {port}: {error.strerror}") from error
     return listener
 
 
@@ -70,11 +69,21 @@ def bind_unix(path: Path) -> socket.socket:
     """
     folder = path.parent
     if max(len(os.fsencode(path)), len(os.fsencode(folder)) + len("/.12345678/s")) > MAX_PATH:
-        raise OSError(errno.ENAMETOOLONG, f"cannot listen on {path}: a socket's path has at most {MAX_PATH} bytes")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    check_folder(folder)
-    check_place(path)
-    private = Path(tempfile.mkdtemp(prefix=".", dir=folder))  # mkdtemp makes it 0700
+        raise OSError(errno.ENAMETOOLONG, f"uds: {path} is too long; a socket's path has at most {MAX_PATH} bytes")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_folder(folder)
+        check_place(path)
+        private = Path(tempfile.mkdtemp(prefix=".", dir=folder))  # mkdtemp makes it 0700
+    except PortInUse:
+        raise
+    except OSError as error:
+        reason = (
+            error.strerror
+            if str(folder) in str(error.strerror)
+            else f"no socket can be made in {folder}: {error.strerror}"
+        )
+        raise OSError(error.errno, f"uds: {reason}") from error
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made = private / "s"
     try:
@@ -87,7 +96,7 @@ def bind_unix(path: Path) -> socket.socket:
     except OSError as error:
         listener.close()
         made.unlink(missing_ok=True)
-        raise OSError(error.errno, f"cannot listen on {path}: {error.strerror or error}") from error
+        raise OSError(error.errno, f"uds: cannot listen on {path}: {error.strerror or error}") from error
     finally:
         private.rmdir()
     return listener

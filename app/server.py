@@ -23,7 +23,6 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -34,6 +33,7 @@ from greenscope.app.connections import DeadlineProtocol, Deadlines, Limits
 from greenscope.app.dashboard import Dashboard, DashboardApp
 from greenscope.app.hosts import is_loopback
 from greenscope.app.listening import BACKLOG, PortInUse, bind_tcp, bind_unix
+from greenscope.app.settings import check_host, check_port, check_uds
 
 __all__ = ["DashboardServer", "InsecureBind", "Limits", "PortInUse"]
 
@@ -45,7 +45,7 @@ HALF_SECOND = 5
 #: turns of the loop that asyncio takes from accepting a connection to telling its protocol, and some to spare
 ACCEPTING = 5
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-WILDCARDS = ("", "0.0.0.0", "::", "[::]")
+WILDCARDS = ("0.0.0.0", "::", "[::]")
 
 
 class InsecureBind(ValueError):
@@ -71,9 +71,9 @@ class DashboardServer(Server):
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         self.dashboard: Dashboard = app.state.dashboard
-        self.host = host
-        self.port = port
-        self.uds = None if uds is None else Path(uds).absolute()
+        self.host = check_host(host)
+        self.port = check_port(port)
+        self.uds = None if uds is None else check_uds(uds)
         self.deadlines = Deadlines(limits)
         self.finished = False
         #: how often a connection could not be accepted for want of descriptors or memory
@@ -123,12 +123,12 @@ class DashboardServer(Server):
             found = self.uds.stat()
             self._socket_file = (found.st_dev, found.st_ino)
         else:
-            self._socket = bind_tcp(self.host, self.port)
-            self.port = int(self._socket.getsockname()[1])
             if self.host in WILDCARDS:
                 self.dashboard.hosts.own_addresses = True
             else:
-                self.dashboard.hosts.allow(self.host)
+                self.dashboard.hosts.allow(self.host)  # before there is a socket that an error would leave behind
+            self._socket = bind_tcp(self.host, self.port)
+            self.port = int(self._socket.getsockname()[1])
         _servers.add(self)
         if not self.config.loaded:
             self.config.load()
@@ -140,7 +140,7 @@ class DashboardServer(Server):
         fragment = "" if token is None else f"#token={quote(token, safe='')}"
         if self.uds is not None:
             return f"unix:{self.uds}"
-        host = "127.0.0.1" if self.host in ("", "0.0.0.0") else "[::1]" if self.host in WILDCARDS else self.host
+        host = "127.0.0.1" if self.host == "0.0.0.0" else "[::1]" if self.host in WILDCARDS else self.host
         bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
         return f"http://{bracketed}:{self.port}/{fragment}"
 
@@ -174,7 +174,11 @@ class DashboardServer(Server):
         """Serve in a native thread that `start` starts; returns when the socket listens. Raises PortInUse."""
         self.bind()
         self._running = True
-        start(self._run_guarded, ())
+        try:
+            start(self._run_guarded, ())
+        except BaseException:
+            self._running = False
+            raise
 
     def _run_guarded(self) -> None:
         try:

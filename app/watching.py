@@ -18,6 +18,7 @@ from greenscope.app.backends.choice import make_probe
 from greenscope.app.dashboard import DashboardApp, build_dashboard
 from greenscope.app.probe import Probe
 from greenscope.app.server import DashboardServer
+from greenscope.app.settings import check_flag, check_hosts, check_name, unfit
 
 __all__ = ["Monitor", "create_dashboard", "native_thread_starter", "watch"]
 
@@ -72,21 +73,27 @@ def watch(
 
     Read-only unless `control=True`. `port=0` takes any free one; `uds` is the path of a Unix socket, whose
     permissions are the authentication. `token` is made when none is given. `backend` is auto, native or gevent;
-    `accounting` is off, light or full. Raises PortInUse when the port is taken, ValueError for unfit settings.
+    `accounting` is off, light or full. Raises PortInUse when the port is taken, UnfitSetting (a ValueError that names
+    the parameter) for what cannot be meant, OSError when there is no listening there. Then nothing is left behind.
     """
     probe = make_probe(backend, accounting)
     app = build_dashboard(
         probe,
-        control=control,
-        token=token if uds is not None else token or secrets.token_urlsafe(32),
+        control=check_flag("control", control),
+        token=secrets.token_urlsafe(32) if token is None and uds is None else token,
         authentication="uds" if uds is not None and token is None else "token",
-        name=name,
+        name=None if name is None else check_name(name),
     )
     server = DashboardServer(app, host=host, port=port, uds=uds)
     server.bind()  # before any hook is set: a busy port must leave no trace
-    probe.attach()
-    server.start_thread(native_thread_starter())
-    return Monitor(probe, server)
+    monitor = Monitor(probe, server)
+    try:
+        probe.attach()
+        server.start_thread(native_thread_starter())
+    except BaseException:
+        monitor.close()
+        raise
+    return monitor
 
 
 def create_dashboard(
@@ -104,21 +111,22 @@ def create_dashboard(
 
     It watches from the first request on. `authentication="none"` leaves reading to the host's own guard; control
     needs a token all the same. `hosts` are the names under which the host app is reached. Without `token` one is made
-    and printed on stderr. Raises ValueError for unfit settings.
+    and printed on stderr. Raises UnfitSetting (a ValueError that names the parameter) for what cannot be meant.
     """
     if authentication not in ("token", "none"):
-        raise ValueError(f"authentication: {authentication!r} is neither 'token' nor 'none'")
-    if token is None and (authentication == "token" or control):
-        token = secrets.token_urlsafe(32)
-        sys.stderr.write(f"greenscope: open the dashboard with #token={token} behind its address\n")
-    return build_dashboard(
+        raise unfit("authentication", authentication, "give 'token' or 'none'")
+    made = secrets.token_urlsafe(32) if token is None and (authentication == "token" or control) else None
+    app = build_dashboard(
         probe if probe is not None else make_probe(backend, accounting),
-        control=control,
-        token=token,
+        control=check_flag("control", control),
+        token=token if made is None else made,
         authentication="token" if authentication == "token" else "none",
-        hosts=hosts,
-        name=name,
+        hosts=check_hosts(hosts),
+        name=None if name is None else check_name(name),
     )
+    if made is not None:
+        sys.stderr.write(f"greenscope: open the dashboard with #token={made} behind its address\n")
+    return app
 
 
 def native_thread_starter() -> Callable[..., int]:

@@ -7,16 +7,18 @@ program that only uses `greenscope.runtime` never loads the web stack.
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Monitor", "PortInUse", "create_dashboard", "spawnable", "watch"]
+__all__ = ["Monitor", "PortInUse", "UnfitSetting", "create_dashboard", "spawnable", "watch"]
 
 if TYPE_CHECKING:
     from greenscope.app.server import PortInUse
+    from greenscope.app.settings import UnfitSetting
     from greenscope.app.spawnables import spawnable
     from greenscope.app.watching import Monitor, create_dashboard, watch
 
 _HOMES = {
     "Monitor": "greenscope.app.watching",
     "PortInUse": "greenscope.app.server",
+    "UnfitSetting": "greenscope.app.settings",
     "create_dashboard": "greenscope.app.watching",
     "spawnable": "greenscope.app.spawnables",
     "watch": "greenscope.app.watching",

@@ -5,6 +5,7 @@ import sys
 from typing import Literal
 
 from greenscope.app.probe import Probe
+from greenscope.app.settings import unfit
 
 Backend = Literal["auto", "native", "gevent"]
 Accounting = Literal["off", "light", "full"]
@@ -16,12 +17,12 @@ ACCOUNTING: tuple[Accounting, ...] = ("off", "light", "full")
 def choose_backend(backend: str) -> Literal["native", "gevent"]:
     """Return the backend meant by `auto`: what the program has loaded, else gevent where it is installed.
 
-    Raises ValueError for a name that is none, and for gevent where it is not installed.
+    Raises UnfitSetting for a name that is none, and for gevent where it is not installed.
     """
     if backend not in BACKENDS:
-        raise ValueError(f"backend: {backend!r} is none of {', '.join(BACKENDS)}")
+        raise unfit("backend", backend, f"give one of {', '.join(BACKENDS)}")
     if backend == "gevent" and importlib.util.find_spec("gevent") is None:
-        raise ValueError("backend: gevent is not installed here; install it, or use backend='native'")
+        raise unfit("backend", backend, "gevent is not installed here; install it, or use backend='native'")
     if backend != "auto":
         return "gevent" if backend == "gevent" else "native"
     if "gevent.hub" in sys.modules or "gevent._gevent_c_hub_local" in sys.modules:
@@ -32,9 +33,9 @@ def choose_backend(backend: str) -> Literal["native", "gevent"]:
 
 
 def make_probe(backend: str = "auto", accounting: str = "light") -> Probe:
-    """Return a probe for this process, not attached yet. Raises ValueError for a setting that is none."""
+    """Return a probe for this process, not attached yet. Raises UnfitSetting for a setting that is none."""
     if accounting not in ACCOUNTING:
-        raise ValueError(f"accounting: {accounting!r} is none of {', '.join(ACCOUNTING)}")
+        raise unfit("accounting", accounting, f"give one of {', '.join(ACCOUNTING)}")
     if choose_backend(backend) == "gevent":
         from greenscope.app.backends.gevent import GeventProbe
 

@@ -46,8 +46,6 @@ def test_ipv6_loopback_is_bound() -> None:
 @pytest.mark.parametrize(
     ("host", "port", "message"),
     [
-        ("127.0.0.1", 65536, "port: 65536"),
-        ("127.0.0.1", -1, "port: -1"),
         ("no.such.host.invalid", 0, "'no.such.host.invalid' cannot be resolved"),
         ("192.0.2.1", 0, "cannot listen on 192.0.2.1"),
     ],

@@ -6,14 +6,16 @@ import subprocess
 import sys
 import urllib.parse
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
 import greenscope
-from greenscope.app.backends.choice import choose_backend, make_probe
+from greenscope.app.backends.choice import choose_backend
 from greenscope.app.server import PortInUse
+from greenscope.app.settings import UnfitSetting
 from greenscope.runtime.instruments import hooks
 
 
@@ -65,10 +67,68 @@ def test_busy_port_is_a_typed_error_and_leaves_no_hook() -> None:
     assert hooks.spawned == before
 
 
-@pytest.mark.parametrize("settings", [{"backend": "asyncio"}, {"accounting": "some"}])
-def test_unfit_setting_is_named(settings: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=next(iter(settings))):
-        make_probe(**settings)
+UNFIT = [
+    ("backend", "asyncio"), ("backend", None), ("accounting", "some"), ("accounting", True), ("control", "no"),
+    ("name", 5), ("name", ""), ("name", "a\nb"), ("token", ""), ("token", 5), ("token", b"secret"), ("token", "sécret"),
+]  # fmt: skip
+OF_THE_SERVER = [
+    ("host", ""), ("host", None), ("host", b"127.0.0.1"), ("host", "127.0.0.1:80"), ("host", "http://localhost"),
+    ("host", "a b"), ("host", "x" * 254), ("host", "y" * 64 + ".example"), ("host", "é.example"), ("port", "80"),
+    ("port", 70000), ("port", -1), ("port", True), ("port", None), ("port", 80.0), ("uds", ""), ("uds", 5),
+    ("uds", b"/tmp/socket"), ("uds", "a\0b"), ("uds", "/"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("parameter", "value"), UNFIT + OF_THE_SERVER)
+def test_unfit_setting_of_watch_is_named_and_leaves_no_hook(parameter: str, value: Any) -> None:
+    before = hooks.spawned
+    with pytest.raises(UnfitSetting, match=rf"^{parameter}: .+ does not fit; \S") as caught:
+        greenscope.watch(**{"port": 0, "backend": "native", parameter: value})
+    assert caught.value.parameter == parameter
+    assert "secret" not in str(caught.value)
+    assert hooks.spawned == before
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [*UNFIT, ("authentication", "basic"), ("hosts", "app.example"), ("hosts", [5]), ("hosts", None)],
+)
+def test_unfit_setting_of_a_mounted_dashboard_is_named(
+    parameter: str, value: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UnfitSetting, match=rf"^{parameter}: .+ does not fit; \S"):
+        greenscope.create_dashboard(**{"backend": "native", parameter: value})
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"host": "no.such.host.invalid"}, "host: 'no.such.host.invalid' cannot be resolved"),
+        ({"host": "192.0.2.1"}, "host, port: cannot listen on 192.0.2.1 port 0"),
+        ({"uds": "/tmp/" + "x" * 200}, "uds: .* has at most"),
+        ({"uds": "/proc/no/such"}, "uds: no socket can be made in /proc/no"),
+        ({"uds": __file__}, "uds: .*test_watching.py exists and is not a socket"),
+        ({"uds": __file__ + "/socket"}, "uds: no socket can be made in .*test_watching.py"),
+    ],
+)
+def test_place_where_nobody_can_listen_is_named_and_leaves_no_hook(settings: dict[str, Any], message: str) -> None:
+    before = hooks.spawned
+    with pytest.raises(OSError, match=message):
+        greenscope.watch(**{"port": 0, "backend": "native", **settings})
+    assert hooks.spawned == before
+
+
+def test_thread_that_cannot_start_leaves_no_hook_and_no_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def start(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("greenscope.app.watching.native_thread_starter", lambda: start)
+    before = hooks.spawned
+    with pytest.raises(RuntimeError, match="new thread"):
+        greenscope.watch(uds=tmp_path / "socket", backend="native")
+    assert hooks.spawned == before
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
