@@ -11,6 +11,7 @@ this command has to say goes to stderr.
 """
 
 import argparse
+import atexit
 import os
 import secrets
 import signal
@@ -112,7 +113,7 @@ def split_program(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status. Blocks until the program and its dashboard have ended."""
+    """Run the command line; returns the exit status. Blocks until the program's main function has ended."""
     own, rest = split_program(sys.argv[1:] if argv is None else argv)
     try:
         options = build_parser().parse_args(own)
@@ -215,7 +216,7 @@ def write_url(path: Path, url: str) -> None:
 
 
 def watch_native(function: Callable[[], object], name: str, options: argparse.Namespace) -> int:
-    """Run a program on the runtime of this thread. Blocks until it and its dashboard have ended."""
+    """Run a program on the runtime of this thread. Blocks until its main function has ended."""
     from greenscope.app.backends.native import NativeProbe
     from greenscope.runtime import sleep
 
@@ -223,7 +224,7 @@ def watch_native(function: Callable[[], object], name: str, options: argparse.Na
 
 
 def watch_gevent(program: Program, options: argparse.Namespace) -> int:
-    """Run a gevent program. Blocks until it and its dashboard have ended."""
+    """Run a gevent program. Blocks until its main function has ended."""
     from greenscope.app.backends.choice import choose_backend
 
     choose_backend("gevent")
@@ -241,18 +242,28 @@ def watch_gevent(program: Program, options: argparse.Namespace) -> int:
 def watch(
     probe: Any, function: Callable[[], object], name: str, options: argparse.Namespace, sleep: Callable[[float], object]
 ) -> int:
-    """Run a program in this thread, the dashboard in a native one. Blocks until both have ended."""
+    """Run a program in this thread, the dashboard in a native one. Blocks until the program's main function has ended.
+
+    The dashboard ends with the process: after the threads and the exit handlers of the program.
+    """
     from greenscope.app.watching import Monitor, native_thread_starter
 
     server = make_server(probe, name, options)
-    with Monitor(probe, server):
+    monitor = Monitor(probe, server)
+    try:
         probe.attach()
         server.start_thread(native_thread_starter())
         announce(server, options)
-        end_on_terminate()
-        status = run_to_status(function)
-        if options.hold and status != INTERRUPTED:
-            wait_interrupted(sleep)
+    except BaseException:
+        monitor.close()
+        raise
+    atexit.register(monitor.close)  # not here: a program goes on while threads of its own do
+    owner = os.getpid()
+    on_ended = end_on_terminate(server)
+    status = run_to_status(function)
+    if options.hold and status != INTERRUPTED and os.getpid() == owner:
+        wait_interrupted(sleep)
+    on_ended()
     return status
 
 
@@ -262,18 +273,29 @@ def hear_interrupts() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def end_on_terminate() -> None:
-    """Let SIGTERM end the program through its `finally`, unless it has a handler; a second one, or a child's, kills."""
+def end_on_terminate(server: Any) -> Callable[[], None]:
+    """Let SIGTERM end the program through its `finally`, unless it has a handler; a second one, or a child's, kills.
+
+    What is returned is to be called when the main function has ended; threads may go on, but no `finally`.
+    """
     owner = os.getpid()
+    ended = False
 
     def on_terminate(number: int, frame: Any) -> None:
         signal.signal(number, signal.SIG_DFL)
-        if os.getpid() != owner:
-            os.kill(os.getpid(), number)
-        raise SystemExit(128 + number)
+        if os.getpid() == owner and not ended:
+            raise SystemExit(128 + number)
+        if os.getpid() == owner:
+            server.remove_socket_file()
+        os.kill(os.getpid(), number)
+
+    def on_ended() -> None:
+        nonlocal ended
+        ended = True
 
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, on_terminate)
+    return on_ended
 
 
 def wait_interrupted(sleep: Callable[[float], object]) -> None:

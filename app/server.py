@@ -3,7 +3,8 @@
 What a guest must not do decides everything here. It binds its sockets itself (a busy port raises `PortInUse`, not
 SystemExit). It touches no signal unless it is our own command in the main thread. It runs in a raw thread that nobody
 joins, takes no lock of the program's, logs nothing, and imports everything before it starts, so that it works beside
-gevent. In a forked child, which has no server thread, the descriptors are closed. When told to stop, it says `bye` on
+gevent. In a forked child, which has no server thread, the descriptors are closed, and the
+parent is not warned of a fork beside threads when the only such thread is ours. When told to stop, it says `bye` on
 the streams and is gone within 3 s, however stalled their readers are.
 
 A caller may stop it from any thread: `stop` sets a flag and wakes the loop, which looks twice a second anyway.
@@ -21,6 +22,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 import weakref
 from collections.abc import Callable
 from types import FrameType
@@ -345,6 +347,13 @@ class _Signals:
 _servers: "weakref.WeakSet[DashboardServer]" = weakref.WeakSet()
 
 
+def _before_fork() -> None:
+    """Keep Python from warning (since 3.12) of a fork in a process with threads, when all but one of them are ours."""
+    own = {server._ident for server in _servers}
+    if sum(ident not in own for ident in sys._current_frames()) <= 1:
+        warnings.filterwarnings("ignore", r"This process .* is multi-threaded, use of fork", DeprecationWarning)
+
+
 def _on_fork() -> None:
     for server in list(_servers):
         server.close_in_child()
@@ -357,5 +366,5 @@ def _on_exit() -> None:
         server.remove_socket_file()
 
 
-os.register_at_fork(after_in_child=_on_fork)
+os.register_at_fork(before=_before_fork, after_in_child=_on_fork)
 atexit.register(_on_exit)

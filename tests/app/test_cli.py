@@ -164,6 +164,54 @@ def test_program_has_the_main_thread_with_its_signals_forks_and_threads(tmp_path
     assert result.stderr.count("\n") == 1
 
 
+THREAD = """\
+import sys, threading
+from greenscope.runtime import joinall, sleep, spawn
+def work():
+    joinall([spawn(sleep, 60) for _ in range(5)])
+threading.Thread(target=work).start()
+"""
+
+
+def test_page_is_up_while_a_thread_goes_on_and_sigterm_ends_it(tmp_path: Path, script: str) -> None:
+    Path(script).write_text(THREAD)
+    with running(tmp_path, "run", "--token", "t" * 20, script) as (process, url):
+        wait_for_sleepers(url)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=10) == ("", f"greenscope: {url}\n")
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_sigterm_after_the_main_function_leaves_no_socket_file(tmp_path: Path, script: str) -> None:
+    Path(script).write_text(THREAD + "print('ended', flush=True)\n")
+    with running(tmp_path, "run", "--uds", str(tmp_path / "socket"), script) as (process, _):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ended\n"
+        while process.poll() is None:  # the main function has ended, or is just about to
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.05)
+    assert not (tmp_path / "socket").exists()
+
+
+FORK = """\
+import os, sys
+child = os.fork()
+if not child:
+    sys.exit(3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def test_forked_child_does_not_hold_and_nobody_is_warned_of_our_thread(tmp_path: Path, script: str) -> None:
+    Path(script).write_text(FORK)
+    with running(tmp_path, "run", "--hold", script) as (process, url):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "3\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=10) == ("", f"greenscope: {url}\n")
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("place", ["missing/url", "folder"])
 def test_url_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path, script: str, place: str) -> None:
     (tmp_path / "folder").mkdir()
