@@ -43,13 +43,20 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def path_name(text: str) -> Path:
+    """Return a path that has a name: an empty one, of a variable that is not set, would be this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty: give a path")
+    return Path(text)
+
+
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that every dashboard takes."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=port_number, default=8484, help="0: any free one (default: %(default)s)")
     parser.add_argument("--read-only", action="store_true", help="offer no kill, spawn and resize")
     parser.add_argument("--token", metavar="T", help="the token that opens the dashboard (default: made)")
-    parser.add_argument("--url-file", type=Path, metavar="PATH", help="write the address there once it listens")
+    parser.add_argument("--url-file", type=path_name, metavar="PATH", help="write the address there once it listens")
     parser.add_argument("--open", action="store_true", help="open a browser")
 
 
@@ -61,9 +68,11 @@ def build_parser() -> Parser:
 
     watched = Parser(add_help=False)
     add_server_options(watched)
-    watched.add_argument("--uds", type=Path, metavar="PATH", help="listen on a Unix socket instead of a port")
+    watched.add_argument("--uds", type=path_name, metavar="PATH", help="listen on a Unix socket instead of a port")
     watched.add_argument("--hold", action="store_true", help="stay up when the program has ended")
-    watched.add_argument("--audit", type=Path, metavar="PATH", help="append what is killed, spawned, resized there")
+    watched.add_argument(
+        "--audit", type=path_name, metavar="PATH", help="append what is killed, spawned, resized there"
+    )
 
     run = commands.add_parser("run", parents=[watched], help="run a program and watch it")
     run.add_argument("--gevent", action="store_true", help="the program uses gevent: patch, run in the main thread")
@@ -82,7 +91,7 @@ def build_parser() -> Parser:
     add_server_options(serve)
     serve.add_argument(
         "directory",
-        type=Path,
+        type=path_name,
         nargs="?",
         metavar="DIRECTORY",
         help="default: where server workers put them",
@@ -143,9 +152,10 @@ def run_program(options: argparse.Namespace) -> int:
 
 def run_demo(options: argparse.Namespace) -> int:
     """Run the demo under a dashboard."""
-    root = os.path.abspath(options.path) if options.path else os.path.dirname(os.path.abspath(os.__file__))
+    root: str = os.path.dirname(os.__file__) if options.path is None else options.path
     if not os.path.isdir(root):
-        raise NoProgram(f"PATH: {root!r} is no folder")
+        raise NoProgram(f"PATH: {root!r} is no folder; give the one whose files are to be surveyed")
+    root = os.path.abspath(root)
     if options.passes < 0:
         raise ValueError("--passes: give 0 (for ever) or more")
 

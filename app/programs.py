@@ -41,7 +41,9 @@ class Program:
         return self.target if self.module else os.path.basename(self.target.rstrip("/"))
 
     def check(self) -> None:
-        """Raise NoProgram for a script that is not there."""
+        """Raise NoProgram for a script that is not there, or a module without a name."""
+        if self.module and not self.target:
+            raise NoProgram("-m: give a module's name, as package.module")
         if not self.module and (not self.target or not Path(self.target).exists()):
             raise NoProgram(f"SCRIPT: there is no file {self.target!r}")
 

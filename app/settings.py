@@ -67,7 +67,7 @@ def check_uds(uds: object) -> Path:
     if not isinstance(text, str) or not text or "\0" in text:
         raise unfit("uds", uds, right)
     if os.path.isdir(text):
-        raise unfit("uds", uds, f"it is a folder; {right}")
+        raise unfit("uds", text, f"it is a folder; {right}")
     return Path(text).absolute()
 
 
@@ -82,7 +82,7 @@ def check_token(token: object) -> str:
     )
     if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN or not all(33 <= ord(c) < 127 for c in token):
         raise UnfitSetting(
-            f"token: {given} does not fit; give 1 to {MAX_TOKEN} visible ASCII characters without spaces, or None"
+            f"token: {given} does not fit; give 1 to {MAX_TOKEN} visible ASCII characters without spaces"
         )
     return token
 
