@@ -16,6 +16,7 @@ from greenscope.app import openapi
 from greenscope.app.access import Denied, Principal, cookie_name
 from greenscope.app.bodies import error_response, json_response, read_object
 from greenscope.app.control import Answer, problem
+from greenscope.app.epochs import answer_if_foreign
 from greenscope.app.exports import write_csv
 from greenscope.app.formatting import parse_ident
 from greenscope.app.limiter import peer_key
@@ -178,9 +179,14 @@ def _key(request: Request, body: dict[str, Any]) -> str | None:
 
 async def _kill(request: Request, kill: Callable[..., Any], what: str) -> Response:
     body = await read_object(request)
+    foreign = answer_if_foreign(request, body, "kill", f"{what} {str(request.path_params['id'])[:40]}")
+    if foreign is not None:
+        return foreign
     unknown = next((name for name in body if name != "key"), None)
     if unknown is not None:
-        return error_response(422, "invalid", f"unknown field {unknown[:40]!r}; a kill takes only key", unknown[:40])
+        return error_response(
+            422, "invalid", f"unknown field {unknown[:40]!r}; a kill takes key and epoch", unknown[:40]
+        )
     key = _key(request, body)
     if key is None:
         return error_response(422, "invalid", "key must be 1 to 128 visible ASCII characters", "key")
@@ -204,18 +210,25 @@ async def kill_group(request: Request) -> Response:
 async def resize_group(request: Request) -> Response:
     """Resize a pool."""
     body = await read_object(request)
+    foreign = answer_if_foreign(request, body, "resize", f"group {str(request.path_params['id'])[:40]}")
+    if foreign is not None:
+        return foreign
     id = _id(request)
     if id is None:
         return _unknown("group")
     unknown = next((name for name in body if name != "size"), None)
     if unknown is not None:
-        return error_response(422, "invalid", f"unknown field {unknown[:40]!r}; a resize takes only size", unknown[:40])
+        return error_response(
+            422, "invalid", f"unknown field {unknown[:40]!r}; a resize takes size and epoch", unknown[:40]
+        )
     return _say(await _board(request).control.resize(id, body.get("size"), _principal(request)))
 
 
 async def spawn(request: Request) -> Response:
     """Spawn a registered callable."""
-    return _say(await _board(request).control.spawn(await read_object(request), _principal(request)))
+    body = await read_object(request)
+    foreign = answer_if_foreign(request, body, "spawn", str(body.get("target", "?")))
+    return foreign or _say(await _board(request).control.spawn(body, _principal(request)))
 
 
 async def login(request: Request) -> Response:
@@ -268,7 +281,7 @@ _GREENLET_QUERIES = (
     Query("limit", "rows at most", {"type": "integer", "minimum": 1, "maximum": 1000}),
     Query("format", "json or csv", {"type": "string", "enum": ["json", "csv"]}),
 )
-_EMPTY: openapi.Schema = {"type": "object", "properties": {"key": TEXT}, "additionalProperties": False}
+_EMPTY: openapi.Schema = {"type": "object", "properties": {"key": TEXT, "epoch": TEXT}, "additionalProperties": False}
 _ERROR = ref("Error")
 _OUTCOME = ref("Outcome")
 _DONE = {200: _OUTCOME, 202: _OUTCOME, 404: _ERROR, 409: _ERROR, 422: _ERROR, 503: _ERROR}
@@ -299,6 +312,7 @@ _SPAWN = record(
     arguments={"type": "object"},
     group={"type": ["string", "null"]},
     delay={"type": ["number", "null"]},
+    epoch=TEXT,
 )
 _TREE_QUERIES = (
     Query("root", "a greenlet's id"),
@@ -332,7 +346,7 @@ OPERATIONS: tuple[Operation, ...] = (
               body=_EMPTY),
     Operation("POST", "/api/groups/{id}/kill", "kill_group", kill_group, "Kill a group's members", _DONE, body=_EMPTY),
     Operation("POST", "/api/groups/{id}/resize", "resize_group", resize_group, "Resize a Pool", _DONE,
-              body=record("size", size={"type": "integer", "minimum": 1})),
+              body=record("size", size={"type": "integer", "minimum": 1}, epoch=TEXT)),
     Operation("POST", "/api/login", "login", login, "Exchange the token for a cookie",
               {200: _OK, 401: _ERROR, 422: _ERROR, 429: _ERROR}, body=record("token", token=TEXT), open=True),
     Operation("POST", "/api/logout", "logout", logout, "End the login session", {200: _OK}, body={"type": "object"}),

@@ -125,7 +125,7 @@ class Control:
         errors: dict[str, str] = {}
         for name in request:
             if name not in ("target", "arguments", "group", "delay", "key"):
-                errors[name[:100]] = "unknown field; a spawn takes target, arguments, group and delay"
+                errors[name[:100]] = "unknown field; a spawn takes target, arguments, group, delay and epoch"
         target = request.get("target")
         if not isinstance(target, str):
             raise ArgumentErrors({"target": "must be the name of a spawnable", **errors})

@@ -68,6 +68,8 @@ ANY: Schema = {}
 ID: Schema = {"type": "string", "pattern": "^[0-9-]+$"}
 COUNTS: Schema = {"type": "object", "additionalProperties": {"type": "number"}}
 
+EPOCH = "the process that is meant, as /api/health tells it; also as the field epoch; 409 from any other"
+
 SCHEMAS: Mapping[str, Schema] = {
     "Error": record("error message", error=TEXT, message=TEXT, field=TEXT),
     "Site": record("file line function", file=TEXT, line=WHOLE, function=TEXT),
@@ -174,6 +176,10 @@ def _describe(operation: Operation) -> dict[str, Any]:
         "responses": responses,
     }
     if operation.body is not None:
+        if "epoch" in operation.body.get("properties", ()):
+            described["parameters"].append(
+                {"name": "Greenscope-Epoch", "in": "header", "description": EPOCH, "schema": TEXT}
+            )
         content_in = {"application/json": {"schema": operation.body}}
         described["requestBody"] = {"required": True, "content": content_in}
     if operation.open:

@@ -88,7 +88,7 @@ class MergedControl:
 
     async def _carry_out(self, worker: Worker, target: str, body: dict[str, Any], future: Answer) -> None:
         try:
-            status, answer = await ask(worker.path, "POST", target, body)
+            status, answer = await ask(worker.path, "POST", target, {**body, "epoch": worker.epoch})
             result = read_answer(worker.pid, status, answer)
         except OSError as error:
             result = ControlResult("unknown", f"process {worker.pid} did not answer: {error}")

@@ -97,6 +97,7 @@ def frame(request: Request, title: str) -> dict[str, Any]:
     return {
         "base": base,
         "title": title,
+        "epoch": dashboard.feed.epoch,
         "address": address,
         "asset": lambda name: f"{base}/{dashboard.assets.url(name)}",
         "controls": Controls(dashboard),

@@ -20,6 +20,8 @@ export async function post(path, body, key = "") {
   /** @type {Record<string, string>} */
   const headers = { "Content-Type": "application/json", Accept: "application/json" };
   if (key) headers["Idempotency-Key"] = key;
+  // ids are of one process: another one that answers under this address must not act on them
+  if (document.body.dataset.epoch) headers["Greenscope-Epoch"] = document.body.dataset.epoch;
   try {
     const response = await fetch(base + path, { method: "POST", headers, body: JSON.stringify(body) });
     return { status: response.status, answer: await response.json().catch(() => ({})) };
@@ -97,8 +99,9 @@ export async function askKill(what, id, then) {
   dialog.showModal();
   const { content } = await fragment(`${base}/${what}/${id}/kill`);
   const form = /** @type {HTMLFormElement | null} */ (find("form.kill", content));
-  if (!form) {
-    dialog.replaceChildren(h("div", { class: "body" }, h("h2", { id: "dialog-title" }, "It is not there any more.")),
+  const elsewhere = form && form.dataset.epoch !== document.body.dataset.epoch;
+  if (!form || elsewhere) {
+    dialog.replaceChildren(h("div", { class: "body" }, h("h2", { id: "dialog-title" }, elsewhere ? "Another process answers now. Reload the page." : "It is not there any more.")),
       h("footer", {}, h("button", { type: "button", "data-close": true, autofocus: true }, "Close")));
     return;
   }

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -163,6 +164,37 @@ def test_audit_of_a_spawn_and_a_kill_names_the_greenlet(board: Any) -> None:
     assert [row["greenlet"] for row in board.get("/api/audit")["rows"]] == named
     assert [event.get("greenlet") for event in board.dashboard.feed.recent_events(["audit"])] == named
     assert f'crawl <a href="/greenlets/{new}">#{new}</a>' in board.client.get("/audit").text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "target"),
+    [
+        ("/api/greenlets/2/kill", {}, "greenlet 2"),
+        ("/api/groups/1/kill", {}, "group 1"),
+        ("/api/groups/1/resize", {"size": 9}, "group 1"),
+        ("/api/spawn", {"target": "crawl", "arguments": {"url": "u"}}, "crawl"),
+    ],
+)
+def test_request_meant_for_another_process_is_refused(board: Any, path: str, body: Any, target: str) -> None:
+    own = board.get("/api/health")["epoch"]
+    assert f'data-epoch="{own}"' in board.client.get("/").text
+    assert f'<form class="kill" data-epoch="{own}"' in board.client.get("/greenlets/2/kill").text
+    for answer in (
+        board.post(path, {**body, "epoch": "0" * 12}),
+        board.post(path, body, headers={"greenscope-epoch": "0" * 12}),
+    ):
+        assert (answer.status_code, answer.json()["error"], answer.json()["epoch"]) == (409, "other-process", own)
+        assert str(os.getpid()) in answer.json()["message"]
+    assert {(name, result) for _, name, result in board.records()} == {(target, "refused")}
+    for wrong in (5, "", "x" * 12, "é"):
+        refused = board.post(path, {**body, "epoch": wrong})
+        assert (refused.status_code, refused.json()["field"]) == (422, "epoch")
+    assert board.post(path, {**body, "epoch": own}).status_code in (200, 201)
+
+
+def test_header_with_the_own_epoch_lets_a_kill_through(board: Any) -> None:
+    own = board.get("/api/health")["epoch"]
+    assert board.post("/api/greenlets/2/kill", headers={"greenscope-epoch": own}).status_code == 200
 
 
 def test_kill_keys_come_in_header_or_body(board: Any) -> None:

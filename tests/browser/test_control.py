@@ -35,6 +35,25 @@ def test_kill_sends_one_key_however_often_it_is_clicked(start_observed: Start, v
     page.wait_for_selector('#dialog .outcome[data-outcome="done"]')
     assert len(posts) == 1
     assert re.fullmatch("[0-9a-f]{32}", posts[0].headers["idempotency-key"])
+    assert posts[0].headers["greenscope-epoch"] == page.get_attribute("body", "data-epoch")
+
+
+def test_kill_that_reaches_another_process_is_not_done_and_says_so(start_observed: Start, visit: Visit) -> None:
+    tab = visit(start_observed("--still"))
+    tab.expected.append("409")
+    page = tab.open("/greenlets?state=live&q=hash")
+    button = page.locator("#rows [data-kill]").nth(2)
+    button.click()
+    page.wait_for_selector("#dialog [type=submit]")
+    page.evaluate("document.body.dataset.epoch = '0'.repeat(12)")
+    page.click("#dialog [type=submit]")
+    page.wait_for_selector('#dialog .outcome[data-outcome="fault"]')
+    assert "meant for another process" in page.inner_text("#dialog .outcome")
+    page.click("#dialog [data-close]")
+    button.click()
+    page.wait_for_selector("#dialog [data-close]")
+    assert "Another process answers now" in page.inner_text("#dialog h2")
+    assert not page.locator("#dialog [type=submit]").count()
 
 
 def test_kill_that_is_swallowed_is_told_as_alive(start_observed: Start, visit: Visit) -> None:
