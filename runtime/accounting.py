@@ -1,49 +1,71 @@
-"""Where a greenlet's time goes: run, ready, wait; kept by the hub while somebody watches.
+"""Where a greenlet's time goes: run, wait, ready; kept while somebody watches.
 
-The hub reads the clock once per switch. Per raw greenlet it adds up
+Whoever gives up control settles its own account, with one look at the clock: `hub.now`
+is when the running slice began, and becomes when the next one begins. So a greenlet that
+relays to the next one is accounted for like one that goes back to the hub. 0.0 says that
+no accounts are kept. `hub.current` is who has the slice, for observers: a raw greenlet,
+or the hub itself.
 
-    run_time      between being switched to and switching away       switches, longest_run beside it
-    ready_time    between being made ready and being switched to
+Per raw greenlet there are
 
-and waiting is the rest of its life. `hub.now` is when the running slice began; 0.0 says
-that no account is kept. All seconds are of `time.monotonic`, whatever clock the hub's
-timers go by. A greenlet's account starts with its own first slice, since its carrier
-served others before; it is handed to the Greenlet when it ends.
+    since        0.0, or when its account was opened, if that was not with its job's first slice
+    run_time     between being switched to and switching away       switches, longest_run beside it
+    wait_time    between parking and being made ready
+    parked_at    when it gave up control last, 0.0: not yet
+
+and being ready is the rest of its life: what no moment has to be noted for. All seconds are
+of `time.monotonic`, whatever clock the hub's timers go by. A carrier's account belongs to
+its job, is handed to the Greenlet when that ends, and is clear for the next one.
 """
 
 from time import monotonic
 from typing import Any
 
-__all__ = ["Account", "close_account", "first_slice", "open_account", "open_accounts"]
+__all__ = ["Account", "clear_account", "close_account", "keep_accounts", "open_account", "pass_turn"]
 
 #: (run, ready, switches, longest) in seconds and number; a float is the one slice of a life without a wait
 Account = tuple[float, float, int, float] | float
 
 
-def open_account(raw: Any, now: float) -> None:
-    """Begin the account of a raw greenlet that lives already."""
-    raw.run_time = raw.ready_time = raw.longest_run = 0.0
+def clear_account(raw: Any) -> None:
+    """Make the account of a raw greenlet that of one that has not begun."""
+    raw.run_time = raw.wait_time = raw.longest_run = raw.since = raw.parked_at = 0.0
     raw.switches = 0
-    raw.ready_at = raw.parked_at = now
 
 
-def open_accounts(hub: Any) -> None:
-    """Begin the accounts of all that live in a hub; called in its thread when accounting was turned on."""
-    hub.now = now = monotonic()
-    for carrier in list(hub.carriers):
-        open_account(carrier, now)
-    for entry in hub.ready:
-        if hasattr(entry, "gr_frame") and hasattr(entry, "waiting_on"):
-            open_account(entry, now)
+def open_account(raw: Any, now: float) -> None:
+    """Begin the account of a raw greenlet that lives already (`now` 0.0: none is kept)."""
+    clear_account(raw)
+    raw.since = raw.parked_at = now
 
 
-def first_slice(raw: Any, hub: Any) -> None:
-    """Begin the account of a raw greenlet whose task has just been parked for the first time."""
+def keep_accounts(hub: Any) -> None:
+    """Begin to keep accounts, or end it, when that was asked for; called by the hub between two batches."""
+    if not hub.accounted:
+        hub.now = 0.0
+        hub.current = None
+    elif not hub.now:
+        hub.now = now = monotonic()
+        for carrier in list(hub.carriers):
+            if carrier.task is None:
+                clear_account(carrier)
+            else:
+                open_account(carrier, now)
+        for raw in (hub.parent, *hub.ready):
+            if hasattr(raw, "gr_frame") and hasattr(raw, "waiting_on"):
+                open_account(raw, now)
+
+
+def pass_turn(raw: Any, hub: Any) -> None:
+    """Settle the account of a raw greenlet that goes back to the hub: a slice ends, and the hub's own begins."""
     now = monotonic()
-    raw.run_time = raw.longest_run = now - hub.now
-    raw.ready_time = 0.0
-    raw.switches = 1
-    raw.parked_at = now
+    spent = now - hub.now
+    raw.run_time += spent
+    raw.switches += 1
+    if spent > raw.longest_run:
+        raw.longest_run = spent
+    raw.parked_at = hub.now = now
+    hub.current = hub
 
 
 def close_account(raw: Any, task: Any, hub: Any) -> None:
@@ -51,9 +73,10 @@ def close_account(raw: Any, task: Any, hub: Any) -> None:
     now = monotonic()
     last = now - hub.now
     hub.now = now
-    switches = raw.switches
-    if switches:
-        longest = raw.longest_run
-        task._account = (raw.run_time + last, raw.ready_time, switches + 1, last if last > longest else longest)
+    if raw.parked_at:
+        run = raw.run_time + last
+        ready = now - max(raw.since, task._began) - run - raw.wait_time
+        task._account = (run, max(0.0, ready), raw.switches + 1, max(last, raw.longest_run))
+        clear_account(raw)
     else:
         task._account = last

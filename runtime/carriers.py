@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import greenlet
 
-from greenscope.runtime.accounting import close_account, open_account
+from greenscope.runtime.accounting import clear_account, close_account
 
 if TYPE_CHECKING:
     from greenscope.runtime.hub import Hub
@@ -52,17 +52,18 @@ class Carrier(greenlet):
         "link_call",
         "longest_run",
         "parked_at",
-        "ready_at",
-        "ready_time",
         "run_time",
+        "since",
         "switches",
         "task",
         "tree_locals",
+        "wait_time",
         "waiting_on",
     )
 
     hub: "Hub"
     task: Any
+    parked_at: float
 
     def __init__(self, hub: "Hub") -> None:
         greenlet.__init__(self, None, hub)
@@ -73,7 +74,7 @@ class Carrier(greenlet):
         #: what the greenlet-local data of a link callback hang on (see local)
         self._locals: object = None
         self.waiting_on: Any = None
-        open_account(self, 0.0)
+        clear_account(self)
         hub.carriers.add(self)
 
     def run(self) -> None:
@@ -89,19 +90,18 @@ class Carrier(greenlet):
             while task is not None:
                 task._carrier = self
                 task._state = RUNNING
-                if hub.accounted:
-                    self.switches = 0
+                if hub.now:
                     task._began = hub.now
                 try:
                     kwargs = task.kwargs
                     value = task._run(*task.args, **kwargs) if kwargs else task._run(*task.args)
                 except BaseException as error:
-                    if hub.accounted:
+                    if hub.now:
                         close_account(self, task, hub)
                     task._on_error(error)
                 else:
-                    if hub.accounted:
-                        if self.switches:
+                    if hub.now:
+                        if self.parked_at:
                             close_account(self, task, hub)
                         else:  # one slice, by far the most frequent life: no call and no tuple for it
                             now = monotonic()
@@ -110,13 +110,15 @@ class Carrier(greenlet):
                     task._on_value(value)
                     value = None
                 kwargs = None
-                if hub.batch and ready and getattr(ready[0], "_state", None) == PENDING:
+                if hub.batch > 0 and ready and getattr(ready[0], "_state", None) == PENDING:
                     hub.batch -= 1
                     self.task = task = ready.popleft()
                     self.gr_context = None
                 else:
                     self.task = task = None
             free.append(self)
+            if hub.now:
+                hub.current = hub
             try:
                 switch()
             except BaseException:
@@ -143,6 +145,7 @@ class Carrier(greenlet):
                 hub.handle_error((callback, source), type(error), error, strip(error))
             finally:
                 self.link_call = self._locals = None
+                clear_account(self)
 
 
 def trim(hub: "Hub", count: int) -> None:

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 import greenlet as _greenlet
 
-from greenscope.runtime.accounting import Account, first_slice
+from greenscope.runtime.accounting import Account
 from greenscope.runtime.carriers import PENDING, VALUE, Carrier, borrow, strip
 from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import GreenletExit
@@ -174,10 +174,8 @@ class Greenlet(Joinable):
     def _turn(self, hub: Hub) -> None:
         """Begin to run; called by the hub when it takes this from the ready queue."""
         if self._state == PENDING:
-            carrier = borrow(hub, self)
+            hub.current = carrier = borrow(hub, self)
             carrier.switch()
-            if hub.accounted and carrier.task is not None:
-                first_slice(carrier, hub)
 
     # -- ending
 

@@ -65,6 +65,29 @@ class Hub(ErrorHandler):
     waiting_on = None
     task = None
 
+    #: what is read and written all the time: a slot is found faster than another attribute
+    __slots__ = (
+        "accounted",
+        "batch",
+        "batch_floor",
+        "carriers",
+        "clock",
+        "current",
+        "finished",
+        "free",
+        "link_calls",
+        "now",
+        "poller",
+        "ready",
+        "relay_until",
+        "sleeping",
+        "switches",
+        "thread_ident",
+        "timers",
+        "turn_at",
+        "turns",
+    )
+
     def __init__(self) -> None:
         main = getcurrent()
         while main.parent is not None:
@@ -89,14 +112,16 @@ class Hub(ErrorHandler):
         self.sleeping = False
         #: things under way elsewhere (pool threads, submitted calls) that will wake the hub
         self.holds = 0
-        #: keeps account of run, ready and wait time; `now` is then the start of the running slice
+        #: asks for accounts of run, ready and wait time, from the next turn on; from any thread
         self.accounted = False
+        #: when the running slice began, 0.0: no accounts are kept (see accounting)
         self.now = 0.0
+        #: who has that slice: a raw greenlet, the hub itself (None: the hub, between two batches)
         self.current: Any = None
-        #: entries of the running batch that are still in the ready queue
-        self.batch = 0
-        #: how many greenlets may still switch straight to the next one that is ready (see waiting)
-        self.relays = 0
+        #: entries of the running batch that are still in the ready queue; relays may take it down to `batch_floor`
+        self.batch = self.batch_floor = 0
+        #: the second from which on there are none after the batch; only while accounts are kept
+        self.relay_until = 0.0
         self.turns = 0
         self.switches = 0
         self.turn_at = monotonic()

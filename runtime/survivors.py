@@ -112,7 +112,7 @@ def survivor(one: Any) -> SurvivorRecord:
 def running_survivor(hub: Hub) -> SurvivorRecord:
     """Describe what keeps a hub's thread busy; from another thread."""
     frame = sys._current_frames().get(hub.thread_ident)
-    running = hub.current
+    running = None if hub.current is hub else hub.current
     task = getattr(running, "task", None) or running
     while frame is not None and frame.f_back is not None and frame.f_back.f_code is not Carrier.run.__code__:
         if frame.f_code.co_filename.startswith(_RUNTIME_FILES) is False:

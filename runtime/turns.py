@@ -12,10 +12,10 @@ the next one. `hub.batch` counts what is left of it, for three take from its fro
     a parking greenlet  switches straight to the next parked one (a relay, see `waiting`)
     an ending one       goes on as the next Greenlet that has not begun (see `carriers`)
 
-A relay has no place where it could be accounted for, so there are none while somebody
-watches, and none while a test shuffles the batches. Whoever ends stands in
-`hub.finished` until the batch is over; his raw links are called then, and his spawned
-links wait in `hub.link_calls` for a carrier, one for the whole line while none blocks.
+Relays may go on for a while when the batch is over (`hub.batch` is negative then), but not
+while a test shuffles the batches. Whoever ends stands in `hub.finished` until the batch is
+over; his raw links are called then, and his spawned links wait in `hub.link_calls` for a
+carrier, one for the whole line while none blocks.
 A Timeout that comes late lets what came in time go first, for one batch.
 """
 
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import greenlet
 
-from greenscope.runtime.accounting import open_accounts
+from greenscope.runtime.accounting import keep_accounts, pass_turn
 from greenscope.runtime.carriers import FREE_LIMIT, TRIM_BUSY, TRIM_IDLE, TRIM_PAUSE, Carrier, borrow, trim
 from greenscope.runtime.every import every
 
@@ -33,12 +33,18 @@ if TYPE_CHECKING:
 
 __all__ = ["make_turn", "poll"]
 
-#: switches from greenlet to greenlet between two looks of the hub; some 30 us in all
+#: switches from greenlet to greenlet after the end of a batch, before the hub looks again; some 30 us in all
 RELAYS = 64
+#: the same while a timer or a descriptor could become due meanwhile: slices may be long
+RELAYS_BUSY = 8
+#: and where accounts are kept, so that slices are known, none after a turn of so many seconds
+RELAY_SECONDS = 0.001
 
 
 def make_turn(hub: "Hub") -> bool:
     """Make one turn; False when nothing is left that could make another one worth it."""
+    if hub.accounted != (hub.now > 0.0):
+        keep_accounts(hub)
     if hub.timers.heap:
         run_timers(hub)
     timers, poller, ready = hub.timers, hub.poller, hub.ready
@@ -66,10 +72,7 @@ def make_turn(hub: "Hub") -> bool:
     if ready:
         if hub._shuffle is not None:
             hub._shuffle(ready)
-        if hub.accounted:
-            run_batch_accounted(hub)
-        else:
-            run_batch(hub)
+        run_batch(hub)
     if hub.finished:
         notify(hub)
     if hub.link_calls:
@@ -81,65 +84,42 @@ def run_batch(hub: "Hub") -> None:
     """Run what stands in the ready queue, batch after batch as long as a whole turn would find nothing else to do."""
     ready = hub.ready
     popleft = ready.popleft
+    accounted = hub.now > 0.0
     while True:
-        hub.batch = len(ready)
-        hub.relays = 0 if hub._shuffle is not None else RELAYS
-        while hub.batch:
+        if accounted:
+            hub.now = hub.turn_at
+            hub.relay_until = hub.turn_at + RELAY_SECONDS
+        hub.batch = size = len(ready)
+        if hub._shuffle is not None:
+            hub.batch_floor = size
+        else:
+            hub.batch_floor = -RELAYS_BUSY if hub.timers.heap or hub.poller.refs else -RELAYS
+        while hub.batch > 0:
             hub.batch -= 1
             entry = popleft()
             try:
                 if entry.__class__ is Carrier or isinstance(entry, greenlet):
+                    hub.current = entry
                     entry.switch()
                 else:
+                    hub.current = hub
                     entry._turn(hub)
+                    if accounted and hub.current is hub:
+                        hub.now = monotonic()
+                if accounted and hub.current is not hub:  # it left by hand
+                    pass_turn(hub.current, hub)
             except BaseException:
                 if hub.ends_hub(entry):
                     raise
+        hub.switches += size - hub.batch
+        hub.current = None
         if not ready or hub.finished or hub.link_calls or hub.timers.heap or hub.poller.refs:
             return
-        if hub.accounted or hub._shuffle is not None or len(hub.free) > FREE_LIMIT:
+        if hub.accounted != accounted or hub._shuffle is not None or len(hub.free) > FREE_LIMIT:
             return
         # a whole turn would find nothing else to do than the next batch
         hub.turn_at = monotonic()
         hub.turns += 1
-
-
-def run_batch_accounted(hub: "Hub") -> None:
-    """Run one batch, and keep account of each raw greenlet's time (see `accounting`)."""
-    ready = hub.ready
-    popleft = ready.popleft
-    clock = monotonic
-    if not hub.now:
-        open_accounts(hub)
-    begin = clock()
-    hub.batch = len(ready)
-    hub.relays = 0  # each switch is to be accounted for
-    hub.switches += hub.batch
-    while hub.batch:
-        hub.batch -= 1
-        entry: Any = popleft()
-        hub.current = raw = entry
-        hub.now = begin
-        try:
-            if entry.__class__ is Carrier or isinstance(entry, greenlet):
-                raw.ready_time += begin - raw.ready_at
-                entry.switch()
-                end = clock()
-                spent = end - begin
-                raw.run_time += spent
-                raw.switches += 1
-                if spent > raw.longest_run:
-                    raw.longest_run = spent
-                raw.parked_at = begin = end
-            else:
-                entry._turn(hub)
-                begin = clock()
-        except BaseException:
-            begin = clock()
-            if hub.ends_hub(entry):
-                raise
-    hub.current = None
-    hub.now = begin
 
 
 def run_timers(hub: "Hub") -> None:
@@ -154,7 +134,7 @@ def run_timers(hub: "Hub") -> None:
     timers.gave_way = False
     now = hub.clock()
     last = timers.serial
-    if hub.accounted:
+    if hub.now:
         hub.now = monotonic()
     while True:
         timer = timers.pop_due(now, last)
@@ -203,7 +183,7 @@ def makes_ready(hub: "Hub") -> bool:
 def poll(hub: "Hub", timeout: float | None) -> None:
     """Call what descriptors that are ready ask for. Blocks the thread up to `timeout` seconds, None: until one is."""
     fired = hub.poller.poll(timeout)
-    if hub.accounted:
+    if hub.now:
         hub.now = monotonic()
     for watch in fired:
         function = watch.function

@@ -13,8 +13,9 @@ whole protocol:
     other       parked: the object that it waits for (observers read it there)
 
 Whoever parks switches to the hub, or relays: straight to the next in the ready queue, when
-that is a parked carrier and the hub has allowed a few such (`hub.relays`, set per batch). A
-relay saves a switch; timers, descriptors and links wait for a few of them at the most.
+that is a parked carrier of the running batch, or of the next one as long as the hub allows it
+(`hub.batch_floor`). A relay saves a switch; timers, descriptors and links wait for a few of
+them at the most. While somebody watches, whoever parks settles its account first.
 
 So a greenlet stands in the ready queue at most once, and a waker that comes late (a
 timer after the event, a second set) finds READY and does nothing: there is nothing
@@ -25,11 +26,12 @@ on by the waitable.
 
 from _thread import get_ident
 from collections import OrderedDict
+from time import monotonic
 from typing import Any, NoReturn
 
 from greenlet import getcurrent
 
-from greenscope.runtime.accounting import open_account
+from greenscope.runtime.accounting import open_account, pass_turn
 from greenscope.runtime.carriers import Carrier, is_idle, job_of
 from greenscope.runtime.exceptions import BlockingSwitchOutError, InvalidSwitchError
 from greenscope.runtime.hub import Hub, get_hub
@@ -102,12 +104,24 @@ def park(waiting_on: Any) -> None:
     raw.waiting_on = waiting_on
     ready = hub.ready
     try:
-        if hub.relays and ready and ready[0].__class__ is Carrier:
-            hub.relays -= 1
-            if hub.batch:
-                hub.batch -= 1
-            ready.popleft().switch()
+        if hub.batch > hub.batch_floor and ready and ready[0].__class__ is Carrier:
+            hub.batch -= 1
+            following = ready.popleft()
+            if hub.now:  # as pass_turn() does, without the call
+                now = monotonic()
+                spent = now - hub.now
+                raw.run_time += spent
+                raw.switches += 1
+                if spent > raw.longest_run:
+                    raw.longest_run = spent
+                raw.parked_at = hub.now = now
+                hub.current = following
+                if now > hub.relay_until:
+                    hub.batch_floor = 0
+            following.switch()
         else:
+            if hub.now:
+                pass_turn(raw, hub)
             hub.switch()
     except BaseException:
         _unpark(raw, hub)
@@ -140,7 +154,8 @@ def resume(raw: Any) -> None:
     if waiting_on is not READY and waiting_on.__class__ is not Thrown:
         raw.waiting_on = READY
         hub = raw.hub
-        raw.ready_at = hub.now
+        if hub.now:
+            raw.wait_time += hub.now - (raw.parked_at or hub.now)
         hub.ready.append(raw)
 
 
@@ -153,7 +168,8 @@ def wake(raw: Any, waiting_on: Any) -> None:
     hub = raw.hub
     if raw.waiting_on is waiting_on and hub.thread_ident == get_ident():
         raw.waiting_on = READY
-        raw.ready_at = hub.now
+        if hub.now:
+            raw.wait_time += hub.now - (raw.parked_at or hub.now)
         hub.ready.append(raw)
     else:
         hub.run_callback(_wake_parked, raw, waiting_on)
@@ -168,7 +184,8 @@ def call_first(line: OrderedDict[Any, Any]) -> None:
     hub = raw.hub
     if raw.waiting_on is waiting_on and hub.thread_ident == get_ident():  # as wake() does, without the call
         raw.waiting_on = READY
-        raw.ready_at = hub.now
+        if hub.now:
+            raw.wait_time += hub.now - (raw.parked_at or hub.now)
         hub.ready.append(raw)
     else:
         hub.run_callback(_wake_parked, raw, waiting_on)
@@ -207,7 +224,8 @@ def interrupt(raw: Any, error: Any) -> None:
     else:
         raw.waiting_on = Thrown(error)
         hub = raw.hub
-        raw.ready_at = hub.now
+        if hub.now:
+            raw.wait_time += hub.now - (raw.parked_at or hub.now)
         hub.ready.append(raw)
 
 
@@ -242,7 +260,10 @@ _VACANCY = _Vacancy()
 def _unpark(raw: Any, hub: Hub) -> None:
     """Leave the ready queue, after a throw by hand that came before our turn."""
     waiting_on, raw.waiting_on = raw.waiting_on, None
-    if waiting_on is READY or waiting_on.__class__ is Thrown:
+    if waiting_on is not READY and waiting_on.__class__ is not Thrown:
+        if hub.now:
+            raw.wait_time += hub.now - (raw.parked_at or hub.now)
+    else:
         try:
             hub.ready[hub.ready.index(raw)] = _VACANCY  # other threads append only: the index stays true
         except ValueError:
@@ -296,18 +317,28 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
         raise BlockingSwitchOutError("Impossible to call blocking function in the event loop callback")
     if seconds <= 0:
         raw.waiting_on = READY
-        raw.ready_at = hub.now
         ready = hub.ready
         ready.append(raw)
         try:
-            if hub.relays and ready[0].__class__ is Carrier:
-                hub.relays -= 1
-                if hub.batch:
-                    hub.batch -= 1
+            if hub.batch > hub.batch_floor and ready[0].__class__ is Carrier:
+                hub.batch -= 1
                 following = ready.popleft()
+                if hub.now:  # as pass_turn() does, without the call
+                    now = monotonic()
+                    spent = now - hub.now
+                    raw.run_time += spent
+                    raw.switches += 1
+                    if spent > raw.longest_run:
+                        raw.longest_run = spent
+                    raw.parked_at = hub.now = now
+                    hub.current = following
+                    if now > hub.relay_until:
+                        hub.batch_floor = 0
                 if following is not raw:
                     following.switch()
             else:
+                if hub.now:
+                    pass_turn(raw, hub)
                 hub.switch()
         except BaseException:
             _unpark(raw, hub)

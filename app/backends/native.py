@@ -125,7 +125,6 @@ class NativeProbe:
         hooks.remove(self)
         for hub in list(hubs):
             hub.accounted = False
-            hub.now = 0.0
         every.unlink(self.hooks.on_succeeded)
         every.unlink(self.hooks.on_failed)
         self.buffer.clear()

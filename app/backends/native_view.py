@@ -60,15 +60,15 @@ class NativeView:
         run = getattr(raw, "run_time", None) if self.probe.accounting else None
         if run is None:
             return GreenletSample(id, state, place_of(frame, hidden), self._wait(raw, state), kill_requested=killing)
-        ready, longest = raw.ready_time, raw.longest_run
+        wait, longest = raw.wait_time, raw.longest_run
         if state == "running":
             slice_ = max(0.0, now - (raw.hub.now or now))
             run += slice_
             longest = max(longest, slice_)
-        elif state == "ready" and raw.ready_at:
-            ready += max(0.0, now - raw.ready_at)
-        began = getattr(greenlet, "_began", 0.0)
-        wait = max(0.0, now - began - run - ready) if began else None
+        elif state == "waiting" and raw.parked_at:
+            wait += max(0.0, now - raw.parked_at)
+        began = max(getattr(greenlet, "_began", 0.0), raw.since)
+        ready = max(0.0, now - began - run - wait) if began else None
         return GreenletSample(
             id,
             state,
