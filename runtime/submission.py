@@ -22,10 +22,16 @@ class Submission(Greenlet):
         Greenlet.__init__(self, function)
         self.args = args
         self.kwargs = kwargs
-        self._future = future
+        self._future: WaitableFuture[Any] | None = future
+
+    def forget_future(self) -> None:
+        """Be a greenlet like others, in a forked child: whoever holds the future is in the parent."""
+        self._future = None
 
     def _on_value(self, value: Any) -> None:
         super()._on_value(value)
+        if self._future is None:
+            return
         if isinstance(value, GreenletExit):
             settle(self._future, error=CancelledError("its greenlet was killed"))
         else:
@@ -33,7 +39,10 @@ class Submission(Greenlet):
 
     def _report_error(self, error: BaseException, tb: Any) -> None:
         """Give the error to whoever holds the future, and to nobody else: also SystemExit."""
-        settle(self._future, error=error)
+        if self._future is None:
+            super()._report_error(error, tb)
+        else:
+            settle(self._future, error=error)
 
 
 def settle(future: WaitableFuture[Any], value: Any = None, error: BaseException | None = None) -> None:

@@ -7,11 +7,12 @@ collector knows what else has the hub as its parent.
 import gc
 import os
 import sys
+import threading
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenscope.runtime.carriers import Carrier
 from greenscope.runtime.greenlet import Greenlet
@@ -19,7 +20,10 @@ from greenscope.runtime.hub import Hub
 from greenscope.runtime.waiting import park_until
 from greenscope.runtime.waits import kill, wait
 
-__all__ = ["SurvivorRecord", "end_greenlets", "running_survivor"]
+__all__ = ["SurvivorRecord", "end_greenlets", "end_running", "running_survivor"]
+
+#: seconds between two looks at a greenlet that does not yield, when the interpreter ends
+LOOK = 0.01
 
 _RUNTIME_FILES = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -132,3 +136,46 @@ def place_of(frame: Any) -> str:
     if frame is None:
         return "unknown place"
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+def end_running(thread: threading.Thread, hub: Hub, seconds: float) -> None:
+    """Get a thread out of a greenlet that does not yield, before the interpreter ends; from another thread. Blocks.
+
+    A thread that asks for the interpreter's lock while that goes down is ended where it stands: the system unwinds its
+    stack. A greenlet's cannot be unwound: the frames below it belong to others, and lie in the heap by now. That ends
+    in a crash. So GreenletExit is raised wherever the thread is, as often as it is swallowed, for at most `seconds`: a
+    call into C can't be interrupted.
+    """
+    try:
+        from ctypes import c_ulong, py_object, pythonapi
+    except ImportError:
+        return
+    begin = monotonic()
+    interval = sys.getswitchinterval()
+    try:
+        while thread.is_alive() and (elapsed := monotonic() - begin) < seconds:
+            look = LOOK
+            if elapsed > seconds / 2:  # it is swallowed: raise the next one while the last is being handled
+                look = 0.0
+                sys.setswitchinterval(1e-6)
+            turns = hub.turns
+            thread.join(look)
+            if hub.turns == turns and thread.is_alive() and runs_program(sys._current_frames().get(thread.ident or 0)):
+                pythonapi.PyThreadState_SetAsyncExc(c_ulong(thread.ident or 0), py_object(GreenletExit))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def runs_program(frame: Any) -> bool:
+    """Return True when a thread that stands in this frame runs a function of the program in a greenlet."""
+    found = False
+    while frame is not None:
+        if frame.f_code in _CALLERS:
+            return found
+        found = found or not frame.f_code.co_filename.startswith(_RUNTIME_FILES)
+        outermost, frame = frame, frame.f_back
+    return found and outermost.f_code.co_filename != threading.__file__  # else in a raw greenlet
+
+
+#: what calls the functions of the program
+_CALLERS = (Carrier.run.__code__, Carrier.run_links.__code__)

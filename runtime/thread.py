@@ -13,7 +13,8 @@ mean there what they mean in a program of its own.
 
 Stopping is honest: every greenlet is killed, and whatever has not died within the
 time-out is returned with its name and place. Its thread ends without it, unless it is a
-greenlet that does not let go of the processor: no one can end that thread.
+greenlet that does not let go of the processor: that one is forced out only when the
+interpreter ends. A child that is forked here ends with what forked it (see `orphan`).
 """
 
 import atexit
@@ -22,15 +23,18 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from time import monotonic
 from typing import Any, TypeVar
 
 from greenlet import GreenletExit, getcurrent
 
 from greenscope.runtime.futures import WaitableFuture
+from greenscope.runtime.greenlet import getcurrent as current_greenlet
 from greenscope.runtime.hub import Hub
+from greenscope.runtime.orphan import end_orphan
 from greenscope.runtime.submission import Submission, settle
-from greenscope.runtime.survivors import SurvivorRecord, end_greenlets, running_survivor
+from greenscope.runtime.survivors import SurvivorRecord, end_greenlets, end_running, running_survivor
 from greenscope.runtime.waiting import current_hub, interrupt, park, resume
 
 __all__ = ["RuntimeThread", "RuntimeThreadError", "SurvivorRecord"]
@@ -71,6 +75,9 @@ class RuntimeThread:
         self._futures: set[WaitableFuture[Any]] = set()
         self._deadline = 0.0
         self._survivors: list[SurvivorRecord] = []
+
+    #: in a child that was forked in this thread: the greenlet that forked (see orphan)
+    _forker: Any = None
 
     # -- state
 
@@ -247,23 +254,29 @@ class RuntimeThread:
             return
         finally:
             begun.set()
+        pid = os.getpid()
         try:
             hub.hold()
             while self._state != ENDING:
                 if self._job is not None:
-                    self._run_job(hub)
+                    self._run_job(hub, pid)
                     continue
                 try:
                     park(self)
-                except BaseException:
-                    pass  # a SystemExit or the like of some greenlet: reported by the hub; nobody is here to end
+                except BaseException as error:
+                    if os.getpid() != pid:
+                        end_orphan(self._forker, error)
+                    # else a SystemExit or the like of some greenlet: reported by the hub; nobody is here to end
             self._survivors = end_greenlets(hub, self._deadline)
+        except GreenletExit:
+            pass  # from end_running(), for a greenlet that has just ended
         finally:
-            self._close(hub)
+            with suppress(GreenletExit):
+                self._close(hub)
 
     waits_as = "serve"
 
-    def _run_job(self, hub: Hub) -> None:
+    def _run_job(self, hub: Hub, pid: int) -> None:
         job = self._job
         assert job is not None
         future, function, args, kwargs = job
@@ -278,6 +291,8 @@ class RuntimeThread:
                 failure = CancelledError("it was killed")
             except BaseException as error:
                 failure = error
+            if os.getpid() != pid:
+                end_orphan(None, failure)
             hub.hold()
         with self._lock:
             self._job = None
@@ -315,18 +330,27 @@ _started: weakref.WeakSet[RuntimeThread] = weakref.WeakSet()
 def _stop_all() -> None:
     for thread in list(_started):
         try:
+            native, hub = thread._thread, thread._hub
             thread.stop(timeout=0.5)
+            if native is not None and hub is not None:
+                end_running(native, hub, seconds=0.5)
         except Exception:
             pass
 
 
 def _forget_all() -> None:
     """In a forked child: the threads are the parent's; here they can be started anew."""
+    here = threading.get_ident()
     for thread in list(_started):
         hub = thread._hub
-        if hub is not None:
+        forked_here = hub is not None and hub.thread_ident == here
+        if hub is not None and not forked_here:
             hub.poller.close()
         thread._reset()
+        if forked_here:
+            thread._forker = forker = current_greenlet()
+            if isinstance(forker, Submission):
+                forker.forget_future()
     _started.clear()
 
 

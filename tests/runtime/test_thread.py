@@ -275,6 +275,42 @@ def test_interpreter_exit_with_everything_running_is_quiet(busy: str) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
 
 
+BUSY_EXIT = """
+import sys, threading
+from greenscope.runtime import sleep
+from greenscope.runtime.thread import RuntimeThread
+thread = RuntimeThread().start()
+begun = threading.Event()
+def parked(depth):
+    parked(depth - 1) if depth else sleep(1000)
+def busy():
+    begun.set()
+    {busy}
+for n in range(200):
+    thread.submit(parked, n % 50)
+thread.call(sleep, 0)
+thread.submit(busy)
+thread.submit(busy)
+begun.wait()
+print("done", flush=True)
+sys.exit(3)
+"""
+SWALLOWING = """
+    while True:
+        try:
+            [n * n for n in range(100)]
+        except BaseException:
+            pass
+"""
+
+
+@pytest.mark.parametrize("busy", ["while True: [n * n for n in range(100)]", SWALLOWING.strip()])
+def test_interpreter_exit_beside_a_greenlet_that_never_yields_is_no_crash(busy: str) -> None:
+    program = BUSY_EXIT.format(busy=busy)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "done\n", "")
+
+
 FORK = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
@@ -300,3 +336,42 @@ print("parent goes on")
 def test_forked_child_may_start_it_anew_and_the_parent_goes_on() -> None:
     ended = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=20)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "parent goes on\n", "")
+
+
+ORPHAN = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+from greenscope.runtime import joinall, sleep, spawn, spawn_later
+from greenscope.runtime.thread import RuntimeThread
+thread = RuntimeThread().start()
+def work():
+    spawn_later(1000, print, "of the parent")
+    pid = os.fork()
+    if not pid:
+        print("child", end=" ")
+        joinall([spawn(sleep, 0.001) for _ in range(3)])
+        {child}
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+status = thread.{method}(work)
+print("parent", status, thread.call(lambda: 8))
+"""
+
+
+@pytest.mark.parametrize("method", ["run", "call"])
+@pytest.mark.parametrize(
+    ("child", "status", "output", "errors"),
+    [
+        ("return 5", 0, "child ", ""),
+        ("sys.exit(4)", 4, "child ", ""),
+        ("sys.exit('no luck')", 1, "child ", "no luck"),
+        ("1 // 0", 1, "child ", "ZeroDivisionError"),
+        ("spawn_later(0.001, print, 'late'); return sleep(0.01)", 0, "child late\n", ""),
+        ("thread.start(); thread.call(print, 'anew'); thread.stop(); return 0", 0, "child anew\n", ""),
+    ],
+)
+def test_forked_child_ends_with_what_forked_it(method: str, child: str, status: int, output: str, errors: str) -> None:
+    program = ORPHAN.format(method=method, child=child)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+    assert ended.stdout == f"{output}parent {status} 8\n"
+    assert errors in ended.stderr
+    assert bool(ended.stderr) == bool(errors)
