@@ -31,6 +31,7 @@ def greenlet_detail(feed: "Feed", life: Life) -> dict[str, Any]:
         **row,
         "thread": record.thread,
         "kind": record.kind,
+        "from_dashboard": record.from_dashboard,
         "now": clock.rfc3339(feed.now),
         "kill_requested": clock.rfc3339(kill_requested),
         "stack": None if stack is None else sites(stack.frames, stack.source),

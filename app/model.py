@@ -76,7 +76,10 @@ class WaitRecord:
 
 @dataclass(frozen=True, slots=True)
 class GreenletRecord:
-    """What never changes about a greenlet (its birth certificate)."""
+    """What never changes about a greenlet (its birth certificate).
+
+    `from_dashboard` tells that it was spawned from a page or the API: no line of the program did it.
+    """
 
     id: int
     name: str
@@ -88,6 +91,7 @@ class GreenletRecord:
     spawn_site: Site | None = None
     thread: str = ""
     kind: Literal["greenlet", "raw"] = "greenlet"
+    from_dashboard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

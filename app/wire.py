@@ -60,6 +60,7 @@ def record_out(record: GreenletRecord) -> Fields:
         site_out(record.spawn_site),
         record.thread,
         record.kind,
+        record.from_dashboard,
     ]
 
 
@@ -163,7 +164,7 @@ class Decoder:
 
     def record(self, fields: Sequence[Any]) -> GreenletRecord:
         """Return a birth record."""
-        id, name, function, file, line, created, parent, site, thread, kind = fields
+        id, name, function, file, line, created, parent, site, thread, kind, from_dashboard = fields
         return GreenletRecord(
             id=self.id(id),
             name=str(name),
@@ -175,6 +176,7 @@ class Decoder:
             spawn_site=self.site(site),
             thread=str(thread),
             kind="raw" if kind == "raw" else "greenlet",
+            from_dashboard=bool(from_dashboard),
         )
 
     def wait(self, fields: Any) -> WaitRecord | None:

@@ -89,13 +89,24 @@ class FakeProbe:
         thread: str = "hub",
         kind: Literal["greenlet", "raw"] = "greenlet",
         created: float | None = None,
+        from_dashboard: bool = False,
     ) -> int:
         """Spawn a greenlet on paper, `pending`, and return its id. `created` back-dates it (seconds)."""
         now = self.clock() if created is None else created
         id = self.next_id
         self.next_id += 1
         record = GreenletRecord(
-            id, name or f"{function}-{id}", function, file, line, now, parent, spawn_site, thread, kind
+            id,
+            name or f"{function}-{id}",
+            function,
+            file,
+            line,
+            now,
+            parent,
+            spawn_site,
+            thread,
+            kind,
+            from_dashboard,
         )
         self.alive[id] = Paper(record, now)
         self._counts["pending"] += 1

@@ -112,6 +112,7 @@ class FakeControl:
             file=code.co_filename if code else "/srv/crawler/app.py",
             line=code.co_firstlineno if code else 1,
             group=group,
+            from_dashboard=True,
         )
         if not delay:
             self.probe.start(id)

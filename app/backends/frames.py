@@ -53,15 +53,14 @@ def walk(frame: FrameType | None, hidden: Callable[[str], bool] = lambda _: Fals
 
 
 def place_of(frame: FrameType | None, hidden: Callable[[str], bool]) -> Site | None:
-    """Return the innermost place that is not in a hidden file: the program's own, not the runtime's."""
-    first = frame
+    """Return the innermost place that is not in a hidden file (None: there is none)."""
     steps = 0
     while frame is not None and steps < DEPTH:
         if not hidden(frame.f_code.co_filename):
             return site_of(frame)
         frame = frame.f_back
         steps += 1
-    return None if first is None else site_of(first)
+    return None
 
 
 def with_source(frames: tuple[Site, ...]) -> Stack:

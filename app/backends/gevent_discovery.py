@@ -12,7 +12,6 @@ the program could see).
 import gc
 import os
 import sys
-import sysconfig
 from collections.abc import Callable, Iterable
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any
@@ -30,8 +29,6 @@ from greenscope.app.model import Site
 _GEVENT = os.path.dirname(os.path.abspath(gevent.__file__))
 _OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _in_runtime = under({_GEVENT, os.path.realpath(_GEVENT)})
-_in_library = under({sysconfig.get_path("stdlib"), os.path.realpath(sysconfig.get_path("stdlib"))})
-_PACKAGES = ("site-packages", "dist-packages")
 
 #: whether the C-level greenlet runs or is parked: begun, and not ended
 is_begun: Callable[[Any], bool] = greenlet.greenlet.__bool__
@@ -41,13 +38,6 @@ is_dead: Callable[[Any], bool] = greenlet.greenlet.dead.__get__
 def hidden(file: str) -> bool:
     """Tell whether a file is gevent's own; compiled parts name theirs as they were built."""
     return _in_runtime(file) or file.startswith("src/gevent/")
-
-
-def foreign(file: str) -> bool:
-    """Tell whether a file is none of the program's: gevent's or the standard library's."""
-    if hidden(file):
-        return True
-    return _in_library(file) and not any(part in file for part in _PACKAGES)
 
 
 def thread_ident() -> int:

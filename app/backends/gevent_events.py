@@ -26,6 +26,7 @@ from greenscope.app.backends.gevent_registry import (
     Registry,
 )
 from greenscope.app.backends.gevent_view import GeventView
+from greenscope.app.backends.whose import program_site
 from greenscope.app.model import Drained, Event, GreenletRecord, GreenletSample, Site
 
 #: log items taken by one drain; the rest waits for the next
@@ -184,6 +185,7 @@ class EventMaker:
         if known is None:
             known = self._describe(entry)
         function, file, line, short = known
+        site, from_dashboard = program_site(self._site(entry.origin))
         return make.record(
             entry.id,
             f"{short}-{entry.id}" if name is None else name,
@@ -192,9 +194,10 @@ class EventMaker:
             line,
             entry.born,
             entry.parent or None,
-            self._site(entry.origin),
+            site,
             entry.lane.name,
             "greenlet" if entry.kind == "greenlet" else "raw",
+            from_dashboard,
         )
 
     def _look(self, entry: Entry) -> str | None:

@@ -88,6 +88,7 @@ class _Record:
         spawn_site: Site | None,
         thread: str,
         kind: Literal["greenlet", "raw"],
+        from_dashboard: bool,
     ) -> None:
         self.id = id
         self.name = name
@@ -99,6 +100,7 @@ class _Record:
         self.spawn_site = spawn_site
         self.thread = thread
         self.kind = kind
+        self.from_dashboard = from_dashboard
         self.__class__ = GreenletRecord  # type: ignore[assignment]
 
 
@@ -146,7 +148,8 @@ def record(
     spawn_site: Site | None,
     thread: str,
     kind: Literal["greenlet", "raw"],
+    from_dashboard: bool,
 ) -> GreenletRecord:
     """Return a GreenletRecord."""
-    made: Any = _Record(id, name, function, file, line, created, parent, spawn_site, thread, kind)
+    made: Any = _Record(id, name, function, file, line, created, parent, spawn_site, thread, kind, from_dashboard)
     return made  # type: ignore[no-any-return]

@@ -13,15 +13,18 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
-from greenscope.app.backends.frames import current_frame, place_of, walk, with_source
-from greenscope.app.backends.gevent_discovery import foreign, hidden, is_begun, is_greenlet
+from greenscope.app.backends.frames import current_frame, walk, with_source
+from greenscope.app.backends.gevent_discovery import hidden, is_begun, is_greenlet, site_of_origin, told
 from greenscope.app.backends.gevent_records import sample as make_sample
 from greenscope.app.backends.gevent_registry import Entry, GroupEntry, Lane, Registry
 from greenscope.app.backends.gevent_waits import WaitReader
+from greenscope.app.backends.whose import Whose, program_site
 from greenscope.app.model import GreenletSample, GroupSample, Stack, State
 
 #: callbacks in the loop's queue that are looked through for wake-ups
 MOST_CALLBACKS = 2000
+
+_whose = Whose(hidden)
 
 
 class GeventView:
@@ -52,7 +55,7 @@ class GeventView:
         waiting_on = None
         if state == "waiting":
             waiting_on = self.waits.read(entry, greenlet, frame)
-        place = None if frame is None else place_of(frame, foreign)
+        place = _whose.place(frame, lambda: (told(entry.function)[0], program_site(site_of_origin(entry.origin))[0]))
         killed = entry.killed_at or None
         if not self.accounting:
             return make_sample(entry.id, state, place, waiting_on, kill_requested=killed)
@@ -145,7 +148,7 @@ class GeventView:
         frame = self.frame(greenlet, entry)
         if frame is None and not is_begun(greenlet):
             return Stack(())
-        return with_source(walk(frame, hidden))
+        return with_source(walk(frame, _whose.machinery))
 
     def group(self, entry: GroupEntry) -> GroupSample | None:
         """Look at one Group or Pool (None: it is gone)."""

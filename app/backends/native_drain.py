@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from greenscope.app.backends.frames import function_of, safe_text, site_at, traceback_sites
 from greenscope.app.backends.native_hooks import hidden
 from greenscope.app.backends.native_view import thread_of
+from greenscope.app.backends.whose import program_site
 from greenscope.app.model import Drained, Event, ExceptionRecord, GreenletRecord, GreenletSample
 from greenscope.runtime.accounting import Account
 from greenscope.runtime.greenlet import Greenlet
@@ -143,6 +144,7 @@ class NativeDrain:
         else:
             what, file, line = function_of(function)
         hub = getattr(greenlet, "hub", None)
+        spawned, from_dashboard = program_site(None if code is None else site_at(code, lasti))
         return GreenletRecord(
             id=id,
             name=safe_text(name) if name is not None else f"{what.rpartition('.')[2]}-{id}",
@@ -151,9 +153,10 @@ class NativeDrain:
             line=line,
             created=t,
             parent=parent,
-            spawn_site=None if code is None else site_at(code, lasti),
+            spawn_site=spawned,
             thread="" if hub is None else thread_of(hub),
             kind="raw" if raw else "greenlet",
+            from_dashboard=from_dashboard,
         )
 
 

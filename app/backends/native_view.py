@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from greenscope.app.backends.frames import current_frame, place_of, safe_text, walk, with_source
+from greenscope.app.backends.frames import current_frame, safe_text, walk, with_source
 from greenscope.app.backends.native_hooks import hidden
-from greenscope.app.model import GreenletSample, GroupSample, HubSample, Stack, State, WaitRecord
+from greenscope.app.backends.whose import Whose
+from greenscope.app.model import GreenletSample, GroupSample, HubSample, Site, Stack, State, WaitRecord
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.pool import Pool
 from greenscope.runtime.waiting import READY, Thrown
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: a turn of the hub that lasts longer is looked into (seconds)
 BLOCKED_AFTER = 0.05
+
+_whose = Whose(hidden)
 
 _STATES: tuple[State, ...] = ("pending", "pending", "running", "succeeded", "failed")
 
@@ -59,7 +62,7 @@ class NativeView:
         frame = frame_of(raw, state)
         run = getattr(raw, "run_time", None) if self.probe.accounting else None
         if run is None:
-            return GreenletSample(id, state, place_of(frame, hidden), self._wait(raw, state), kill_requested=killing)
+            return GreenletSample(id, state, self._place(id, frame), self._wait(raw, state), kill_requested=killing)
         wait, longest = raw.wait_time, raw.longest_run
         if state == "running":
             slice_ = max(0.0, now - (raw.hub.now or now))
@@ -72,7 +75,7 @@ class NativeView:
         return GreenletSample(
             id,
             state,
-            place_of(frame, hidden),
+            self._place(id, frame),
             self._wait(raw, state),
             run,
             ready,
@@ -81,6 +84,13 @@ class NativeView:
             longest,
             killing,
         )
+
+    def _place(self, id: int, frame: Any) -> Site | None:
+        return _whose.place(frame, lambda: self._birth(id))
+
+    def _birth(self, id: int) -> tuple[str, Site | None]:
+        record = self.probe.told.known.get(id)
+        return ("", None) if record is None else (record.function, record.spawn_site)
 
     def _wait(self, raw: Any, state: State) -> WaitRecord | None:
         if state != "waiting":
@@ -133,7 +143,7 @@ class NativeView:
         lag = 0.0 if hub.sleeping or not is_wanted(hub) else max(0.0, now - hub.turn_at)
         current = hub.current
         task = getattr(current, "task", None) or current
-        frames = walk(current_frame(hub.thread_ident), hidden) if lag > BLOCKED_AFTER else ()
+        frames = walk(current_frame(hub.thread_ident), _whose.machinery) if lag > BLOCKED_AFTER else ()
         return HubSample(
             thread=thread_of(hub),
             thread_ident=hub.thread_ident,
@@ -152,7 +162,7 @@ class NativeView:
         if greenlet is None:
             return None
         state, raw = state_of(greenlet)
-        return with_source(walk(frame_of(raw, state), hidden) if raw is not None else ())
+        return with_source(walk(frame_of(raw, state), _whose.machinery) if raw is not None else ())
 
     def waiters_of(self, id: int) -> Sequence[int]:
         """Return who joins this greenlet, or waits for a lock that it owns."""

@@ -166,6 +166,14 @@ def test_audit_of_a_spawn_and_a_kill_names_the_greenlet(board: Any) -> None:
     assert f'crawl <a href="/greenlets/{new}">#{new}</a>' in board.client.get("/audit").text
 
 
+def test_greenlet_spawned_from_the_dashboard_says_so(board: Any) -> None:
+    new = board.post("/api/spawn", {"target": "crawl", "arguments": {"url": "u"}}).json()["id"]
+    found = board.get(f"/api/greenlets/{new}")
+    assert (found["spawn_site"], found["from_dashboard"]) == (None, True)
+    assert not board.get(f"/api/greenlets/{board.ids[1]}")["from_dashboard"]
+    assert "Spawned from the dashboard" in board.client.get(f"/greenlets/{new}").text
+
+
 @pytest.mark.parametrize(
     ("path", "body", "target"),
     [

@@ -156,6 +156,21 @@ def test_attach_finds_what_exists() -> None:
     assert found["faults"] == []
 
 
+def test_place_without_a_line_of_the_program_is_where_it_was_spawned() -> None:
+    found = run(
+        """
+        probe = GeventProbe(); probe.attach()
+        def main():
+            return gevent.spawn(gevent.sleep, 60)
+        bare = main(); gevent.sleep(0.01); probe.drain()
+        place = look(probe, bare).place
+        answer(place=[place.file, place.function], line=place.line, faults=probe.faults)
+        """
+    )
+    assert found["place"] == ["<string>", "sleep"]
+    assert found["faults"] == []
+
+
 def test_groups_and_pools_are_found_by_their_members() -> None:
     found = run(
         """
@@ -448,9 +463,9 @@ def test_records_made_fast_are_the_models_own() -> None:
     from greenscope.app.model import Event, GreenletRecord, GreenletSample, Site
 
     site = Site("a.py", 1, "f")
-    record = GreenletRecord(1, "n", "f", "a.py", 1, 2.0, None, site, "main", "raw")
+    record = GreenletRecord(1, "n", "f", "a.py", 1, 2.0, None, site, "main", "raw", True)
     sample = GreenletSample(1, "waiting", site, None, 1.0, None, 2.0, 3, 0.5, None)
-    assert make.record(1, "n", "f", "a.py", 1, 2.0, None, site, "main", "raw") == record
+    assert make.record(1, "n", "f", "a.py", 1, 2.0, None, site, "main", "raw", True) == record
     assert make.sample(1, "waiting", site, None, 1.0, None, 2.0, 3, 0.5) == sample
     made = make.event("spawned", 2.0, 1, None, record, None, sample)
     assert made == Event("spawned", 2.0, greenlet=1, record=record, sample=sample)

@@ -183,11 +183,13 @@ def test_spawn_answers_with_the_new_id() -> None:
             lambda: probe.resize(group, 2, 1))
         gevent.sleep(0.02)
         states = [sample.state for sample in probe.sample([results[0][1][0], results[1][1][0]])]
+        births = [(one.spawn_site, one.from_dashboard) for one in probe.records([results[0][1][0], results[1][1][0]])]
         answer(outcomes=[result[0] for result in results], done=done, states=states, size=len(pool),
-            faults=probe.faults)
+            faults=probe.faults, births=births)
         """
     )
     assert found["outcomes"] == ["done", "done", "queued", "unknown", "done"]
+    assert found["births"] == [[None, True], [None, True]]
     assert found["done"] == [["a", 2], ["c", 2]]
     assert found["states"] == ["waiting", "pending"]
     assert found["size"] == 2

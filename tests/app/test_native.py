@@ -1,5 +1,6 @@
 """The native probe: what happened is told in order, what is so is seen, what is asked is answered by what was seen."""
 
+import linecache
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -8,11 +9,12 @@ import pytest
 
 from greenscope.app.backends.native import NativeProbe
 from greenscope.app.model import ControlResult, Event
-from greenscope.runtime import Greenlet, GreenletExit, getcurrent, sleep, spawn, spawn_later, spawn_raw
+from greenscope.runtime import Greenlet, GreenletExit, getcurrent, killall, sleep, spawn, spawn_later, spawn_raw
 from greenscope.runtime.event import Event as Flag
 from greenscope.runtime.instruments import hooks
 from greenscope.runtime.lock import RLock
 from greenscope.runtime.pool import Group, Pool
+from greenscope.runtime.socket import socketpair
 from greenscope.runtime.thread import RuntimeThread
 
 
@@ -100,6 +102,38 @@ def test_spawn_site_is_the_programs_own_line(thread: RuntimeThread, probe: Nativ
         site = sites[greenlet.watch_id]
         assert site is not None
         assert (site.file, site.function.rpartition(".")[2]) == (__file__, function)
+
+
+def test_place_is_the_programs_line_or_where_it_was_spawned(thread: RuntimeThread, probe: NativeProbe) -> None:
+    def wait_in_library() -> None:
+        ours, theirs = socketpair()
+        with ours, theirs, ours.makefile() as lines:
+            lines.readline()
+
+    def spawn_both() -> list[Greenlet]:
+        return [spawn(sleep, 60), spawn(wait_in_library)]
+
+    bare, inside = thread.call(spawn_both)
+    drain_until(probe, lambda seen: {bare.watch_id, inside.watch_id} <= {e.greenlet for e in seen})
+    deadline = time.monotonic() + 10
+    while len(places := [s.place for s in probe.sample([bare.watch_id, inside.watch_id]) if s.place]) < 2:
+        assert time.monotonic() < deadline
+    assert [place.file for place in places] == [__file__, __file__]
+    assert [place.function.rpartition(".")[2] for place in places] == ["sleep", "wait_in_library"]
+    assert "spawn(sleep, 60)" in linecache.getline(__file__, places[0].line)
+    thread.call(killall, [bare, inside])
+
+
+def test_greenlet_spawned_from_the_dashboard_says_so(thread: RuntimeThread, probe: NativeProbe) -> None:
+    group = thread.call(Group)
+    probe.drain()
+    number = next(sample.id for sample in probe.groups() if sample.id == group.watch_id)
+    asked = [probe.spawn(sleep, {"seconds": 60}, into, None, 5) for into in (None, number)]
+    ids = [answer(probe, future).ids[0] for future in asked]
+    drain_until(probe, lambda seen: set(ids) <= {e.greenlet for e in seen})
+    for record in probe.records(ids):
+        assert (record.spawn_site, record.from_dashboard) == (None, True)
+    assert not any("greenscope" in sample.place.file for sample in probe.sample(ids) if sample.place)
 
 
 def test_failure_is_told_with_its_exception_and_traceback(
