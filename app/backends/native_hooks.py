@@ -13,6 +13,7 @@ tick instead of per event is done in `NativeProbe.drain`.
 import builtins
 import os
 import sys
+import sysconfig
 from collections import deque
 from collections.abc import Callable
 from itertools import count
@@ -27,8 +28,12 @@ _RUNTIME = os.path.dirname(os.path.abspath(greenscope.runtime.__file__))
 _FOLDERS = {_RUNTIME, os.path.realpath(_RUNTIME)}
 #: tells whether a file is the runtime's own
 hidden = under(_FOLDERS)
-_RUNTIME_FILES = frozenset(
-    os.path.join(folder, name) for folder in _FOLDERS for name in os.listdir(_RUNTIME) if name.endswith(".py")
+#: what stands between a spawn and the program's line: the runtime, and the library that it extends (Popen.communicate)
+_BETWEEN = frozenset(
+    os.path.join(folder, name)
+    for folder in (*_FOLDERS, sysconfig.get_path("stdlib"))
+    for name in os.listdir(folder)
+    if name.endswith(".py")
 )
 #: greenlets that a measurement of the hooks pretends to watch
 MEASURED = 200
@@ -59,7 +64,7 @@ def make_hooks(
     append = buffer.append
     frame_at = sys._getframe
     clock = monotonic
-    files = _RUNTIME_FILES
+    files = _BETWEEN
     identity = builtins.id
 
     def on_spawned(greenlet: Any) -> None:

@@ -15,6 +15,7 @@ from greenscope.runtime.instruments import hooks
 from greenscope.runtime.lock import RLock
 from greenscope.runtime.pool import Group, Pool
 from greenscope.runtime.socket import socketpair
+from greenscope.runtime.subprocess import PIPE, Popen
 from greenscope.runtime.thread import RuntimeThread
 
 
@@ -102,6 +103,19 @@ def test_spawn_site_is_the_programs_own_line(thread: RuntimeThread, probe: Nativ
         site = sites[greenlet.watch_id]
         assert site is not None
         assert (site.file, site.function.rpartition(".")[2]) == (__file__, function)
+
+
+def test_spawn_site_is_not_in_the_library_that_the_program_called(thread: RuntimeThread, probe: NativeProbe) -> None:
+    def communicate() -> None:
+        Popen(["true"], stdout=PIPE, stderr=PIPE).communicate()
+
+    thread.call(communicate)
+    reads = [
+        event.record.spawn_site
+        for event in drain_until(probe, lambda seen: sum(e.kind == "succeeded" for e in seen) >= 2)
+        if event.record is not None and event.record.function == "Talk._read"
+    ]
+    assert [site and (site.file, site.function.rpartition(".")[2]) for site in reads] == [(__file__, "communicate")] * 2
 
 
 def test_place_is_the_programs_line_or_where_it_was_spawned(thread: RuntimeThread, probe: NativeProbe) -> None:
