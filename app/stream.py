@@ -112,7 +112,7 @@ class EventStream:
         if reader.wanted.view is not None:
             view = self._views.get(reader.wanted.view)
             if view is None:
-                view = self._views[reader.wanted.view] = LiveView(self.feed, reader.wanted.view)
+                view = self._views[reader.wanted.view] = LiveView(self.feed, reader.wanted.view, lambda: self.clients)
             view.readers += 1
             reader.view = view
             if self._pump is None:

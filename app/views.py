@@ -76,8 +76,9 @@ def parse_view(name: str, parameters: Mapping[str, str], ignore: tuple[str, ...]
 class LiveView:
     """One question's state over time, and the patches between its versions."""
 
-    def __init__(self, feed: Feed, wanted: ViewQuery) -> None:
+    def __init__(self, feed: Feed, wanted: ViewQuery, count_clients: Callable[[], int] = int) -> None:
         self.feed = feed
+        self._count_clients = count_clients
         self.wanted = wanted
         self.alerts = alerts_of(feed)
         self.version = 0
@@ -127,9 +128,12 @@ class LiveView:
 
     async def _common(self) -> State:
         health = self.feed.health()
-        shown = {name: health[name] for name in _HEALTH if name in health}
+        shown: State = {name: health[name] for name in _HEALTH if name in health}
         age = shown.get("sample_age")
         shown["sample_age"] = None if age is None else round(age)
+        shown["clients"] = self._count_clients()
+        turn = (self.feed.newest_point() or {}).get("hub_lag")
+        shown["longest_turn"] = None if turn is None else float(f"{turn:.3g}")
         counts, rates = self.feed.counts(), self.feed.rates()
         return {"counts": counts, "rates": rates, "health": shown, "alerts": self.alerts.counts()}
 

@@ -19,6 +19,8 @@ from greenscope.app.probe import Capability
 THEMES = ("system", "light", "dark")
 RATES = ("0.25", "0.5", "1", "2", "5")
 NO_STORE = {"cache-control": "no-store"}
+#: seconds of the strip's line, a point each
+TURNS_SHOWN = 72
 
 
 def base_of(request: Request) -> str:
@@ -76,6 +78,7 @@ def render(
             counts=dashboard.feed.counts(),
             group_count=len(dashboard.feed.groups()),
             alerts=alerts_of(dashboard.feed).counts(),
+            turns=dashboard.feed.series()["hub_lag"][-TURNS_SHOWN:],
             **context,
         )
     )
@@ -115,10 +118,12 @@ def health_of(dashboard: Any) -> dict[str, Any]:
     cost: Mapping[str, float] = health["cost"]
     dropped: Mapping[str, int] = health["dropped"]
     hook = cost.get("hook_ns")
+    newest = dashboard.feed.newest_point() or {}
     return {
         **health,
         "cost_hook": None if hook is None else hook / 1e9,
         "cost_share": cost.get("share"),
+        "longest_turn": newest.get("hub_lag"),
         "dropped_total": sum(dropped.values()),
         "dropped_text": ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in dropped.items() if count),
     }

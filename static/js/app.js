@@ -1,7 +1,7 @@
 // The start of every page: the strip, the theme, pause and rate, the keys, the one stream, then the page's own module.
 
 import * as control from "./control.js";
-import { all, base, fill, find, remember, setAttribute, setText, toast } from "./dom.js";
+import { all, base, data, fill, find, remember, setAttribute, setText, toast } from "./dom.js";
 import { duration } from "./format.js";
 import * as keys from "./keys.js";
 import { Stream } from "./stream.js";
@@ -10,8 +10,11 @@ import { Stream } from "./stream.js";
 
 const THEMES = ["system", "light", "dark"];
 const THEME_ICONS = { system: "sun-moon", light: "sun", dark: "moon" };
-/** @type {number[]} */
-const lags = [];
+const TURNS_SHOWN = 72;
+/** The longest turn of each of the last seconds: those before this page came with it. @type {(number | null)[]} */
+const turns = data(find("#lag .spark"), "turns") ?? [];
+/** The newest of what the strip is told. */
+const newest = { lag: 0, turn: 0 };
 
 /** @type {Record<string, () => Promise<{start: (page: Page) => void}>>} */
 const MODULES = {
@@ -56,14 +59,22 @@ function showHealth(patch) {
   }
   fill(patch, find(".rail") ?? document);
   fill(patch, find(".strip") ?? document);
-  if (lag === undefined) return;
-  lags.push(lag ?? 0);
-  if (lags.length > 72) lags.shift();
-  setAttribute(find("#lag"), "data-level", lag > 1 ? "bad" : lag > 0.1 ? "near" : "");
+  if (patch.health) Object.assign(newest, { lag: lag ?? 0, turn: patch.health.longest_turn ?? 0 });
+  if (lag !== undefined) setAttribute(find("#lag"), "data-level", lag > 1 ? "bad" : lag > 0.1 ? "near" : "");
+}
+
+function drawTurns() {
   // a logarithm from 0.1 ms to 10 s, so that both a healthy ripple and a stall have a shape
-  const y = (/** @type {number} */ value) => 16 - Math.min(1, Math.max(0, (Math.log10(Math.max(value, 1e-4)) + 4) / 5)) * 14;
-  const path = lags.map((value, index) => `${index ? "L" : "M"}${(72 - lags.length + index).toFixed(0)} ${y(value).toFixed(1)}`).join("");
+  const y = (/** @type {number | null} */ value) => 16 - Math.min(1, Math.max(0, (Math.log10(Math.max(value ?? 0, 1e-4)) + 4) / 5)) * 14;
+  const path = turns.map((value, index) => `${index ? "L" : "M"}${TURNS_SHOWN - turns.length + index} ${y(value).toFixed(1)}`).join("");
   setAttribute(find("#lag .spark path"), "d", path);
+}
+
+/** A second is over: the sparkline moves on by one. */
+function turn() {
+  turns.push(Math.max(newest.lag, newest.turn));
+  if (turns.length > TURNS_SHOWN) turns.shift();
+  drawTurns();
 }
 
 /** @param {Stream} stream */
@@ -127,6 +138,8 @@ async function start() {
     onStatus: showLink,
   });
   listenStrip(page.stream);
+  drawTurns();
+  setInterval(() => page.stream.follows && turn(), 1000);
   listenDocument();
   keys.listen();
   control.listen();

@@ -58,7 +58,7 @@ class GreenletTable {
     for (const tr of all("tr", this.body)) this.rows.set(tr.dataset.id ?? "", new LiveRow(/** @type {HTMLTableRowElement} */ (tr), this.columns, this.groups));
     this.order = [...this.rows.keys()];
     this.page.onPatch.push((patch) => this.apply(patch));
-    setInterval(() => !this.page.stream.paused && !document.hidden && this.age(), 1000);
+    setInterval(() => this.page.stream.follows && this.age(), 1000);
     this.listen();
     this.connect();
     if (this.detail.id) this.detail.follow(() => this.page.stream.paused);
@@ -333,6 +333,11 @@ class GreenletTable {
     });
     find("#limit")?.addEventListener("change", (event) => this.ask({ limit: Number(/** @type {HTMLSelectElement} */ (event.target).value) }));
     find("#columns")?.addEventListener("submit", (event) => this.chooseColumns(event));
+    this.body.addEventListener("mouseover", (event) => {
+      // what does not fit is told in whole where it is pointed at; the cells that change often stay small
+      const cell = event.target instanceof Element ? event.target.closest("td") : null;
+      if (cell && !cell.querySelector("[title]")) setAttribute(cell, "title", cell.scrollWidth > cell.clientWidth ? cell.textContent : null);
+    });
     this.body.addEventListener("mouseleave", () => this.settle());
     this.body.addEventListener("focusout", () => setTimeout(() => this.settle(), 0));
   }

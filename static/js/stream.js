@@ -119,7 +119,8 @@ export class Stream {
   /** @param {EventSource} source */
   fail(source) {
     if (source !== this.source) return;
-    this.say("reconnecting");
+    // each try that fails comes here: what is stale stays so until somebody answers
+    if (this.link !== "stale") this.say("reconnecting");
     if (source.readyState !== EventSource.CLOSED) return;
     this.retry = setTimeout(() => this.rebuild(), this.backoff);
     this.backoff = Math.min(this.backoff * 2, MOST_BACKOFF_MS);
@@ -148,6 +149,11 @@ export class Stream {
     this.link = link;
     const paused = this.paused && link === "live";
     this.hooks.onStatus({ link: paused ? "paused" : link, since: paused ? this.pausedAt : this.lastGood, changes: `${count(this.changes)} ${this.wanted.view === "greenlets" ? "changes" : this.hooks.onEvent && this.wanted.view === "events" ? "events" : "updates"}` });
+  }
+
+  /** Whether what the page shows is of now: time may go on in it. */
+  get follows() {
+    return this.link === "live" && !this.paused && !document.hidden;
   }
 
   pause() {

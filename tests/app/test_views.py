@@ -177,6 +177,21 @@ def test_overview_has_groups_hubs_and_the_newest_point() -> None:
     assert "groups" not in second
 
 
+def test_every_view_tells_the_longest_turn_of_the_last_second_and_the_readers() -> None:
+    stage = Stage(ViewQuery("events"))
+    readers = [3]
+    stage.view = LiveView(stage.feed, ViewQuery("events"), lambda: readers[0])
+    stage.probe.block(0.25)
+    first = stage.patch()
+    assert first is not None
+    assert (first["health"]["longest_turn"], first["health"]["clients"]) == (0.25, 3)
+    stage.probe.block(0.0)
+    readers[0] = 2
+    second = stage.patch()
+    assert second is not None
+    assert (second["health"]["longest_turn"], second["health"]["clients"]) == (0.0, 2)
+
+
 def test_greenlet_view_sends_the_fields_that_changed() -> None:
     stage = Stage(ViewQuery("greenlet", id=1))
     empty = stage.patch()

@@ -16,8 +16,10 @@ from typing import Literal
 from greenscope.app.backends.fake import FakeProbe
 from greenscope.app.backends.scenario import Scenario
 from greenscope.app.dashboard import DashboardApp, build_dashboard
+from greenscope.app.feed import Feed
 from greenscope.app.server import DashboardServer
 from greenscope.app.spawnables import Spawnables
+from greenscope.app.stream import EventStream, StreamLimits
 
 
 class Depth(enum.Enum):
@@ -61,8 +63,15 @@ def make_app(options: argparse.Namespace) -> tuple[DashboardApp, FakeProbe, Scen
     if not options.empty:
         offered.add(crawl)
         offered.add(tidy)
+    feed = Feed(probe)
     app = build_dashboard(
-        probe, control=not options.read_only, token=options.token, name=options.name, spawnables=offered
+        probe,
+        feed=feed,
+        control=not options.read_only,
+        token=options.token,
+        name=options.name,
+        spawnables=offered,
+        stream=EventStream(feed, limits=StreamLimits(send=options.send)) if options.send else None,
     )
     return app, probe, scenario
 
@@ -71,6 +80,7 @@ class LivingServer(DashboardServer):
     """A server in whose loop the crawler lives on, so that nothing here needs a lock."""
 
     scenario: Scenario | None = None
+    ends = 5
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve, and let the crawler go on meanwhile."""
@@ -82,7 +92,7 @@ class LivingServer(DashboardServer):
         """Let some greenlets end and others begin, twice a second."""
         while self.scenario is not None:
             await asyncio.sleep(0.5)
-            self.scenario.step()
+            self.scenario.step(self.ends)
 
 
 def main() -> None:
@@ -94,12 +104,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--name", default="crawler.py")
     parser.add_argument("--life", type=float, default=300.0, help="seconds after which it ends by itself")
+    parser.add_argument("--ends", type=int, default=5, help="greenlets that end each half second")
+    parser.add_argument("--send", type=float, help="seconds after which a reader that takes nothing is cut")
     for flag in ("--read-only", "--hostile", "--empty", "--still", "--broken"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
     app, _probe, scenario = make_app(options)
     server = LivingServer(app, host="127.0.0.1", port=options.port)
     server.scenario = None if options.still else scenario
+    server.ends = options.ends
     server.bind()
     begun = time.monotonic()
 

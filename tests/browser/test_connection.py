@@ -77,3 +77,23 @@ def test_door_takes_the_token_out_of_the_address(context: Any, busy: Any, token:
     assert page.url == f"{busy.base}/greenlets?state=live"
     page.go_back()
     assert "token" not in page.url
+
+
+def test_what_is_stale_stays_so_and_nothing_in_it_moves(start_observed: Start, visit: Visit) -> None:
+    observed = start_observed("--still")
+    tab = visit(observed)
+    tab.expected.append("ERR_")
+    page = tab.open("/greenlets?state=live&open=2")
+    page.wait_for_selector("#drawer article.detail")
+    observed.stop()
+    page.wait_for_selector('#badge[data-link="stale"]', timeout=20_000)
+    page.evaluate(
+        "window.said = new Set(); new MutationObserver(() => window.said.add(document.querySelector('#badge')"
+        ".dataset.link)).observe(document.querySelector('#badge'), { attributes: true })"
+    )
+    shown = "document.querySelector('#rows').textContent + document.querySelector('#lag path').getAttribute('d')"
+    before = page.evaluate(shown)
+    page.wait_for_timeout(5_000)  # in which the browser tries again and again to reconnect
+    assert page.evaluate("[...window.said].filter((link) => link !== 'stale')") == []
+    assert page.evaluate(shown) == before, "no age goes on and no line moves while nobody tells"
+    assert "stale since" in page.inner_text("#badge")

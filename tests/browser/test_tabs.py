@@ -112,3 +112,30 @@ def test_main_job_needs_no_mouse(start_observed: Start, visit: Visit) -> None:
     tab_to("#dialog [type=submit]")
     press("Enter")
     page.wait_for_selector('#dialog .outcome[data-outcome="done"]')
+
+
+def test_stalled_tab_is_cut_and_comes_back_and_slows_nobody(start_observed: Start, visit: Visit) -> None:
+    rushing = start_observed("--ends", "600", "--send", "1.5")
+    tab = visit(rushing)
+    tab.expected.append("ERR_INCOMPLETE_CHUNKED_ENCODING")  # its stream is cut
+    stalled, other = tab.open("/tail"), visit(rushing).open("/")
+    health = "fetch('api/health').then((answer) => answer.json())"
+    assert other.evaluate(health)["clients"] == 2
+    # a page whose script hangs reads no more of its stream
+    stalled.evaluate("setTimeout(() => { const end = performance.now() + 12000; while (performance.now() < end); }, 0)")
+    figure = "() => document.querySelector('[data-v=\"rates.1s.spawned\"]').textContent"
+    for _ in range(100):
+        seen = other.evaluate(figure)
+        other.wait_for_function(f"(seen) => ({figure})() !== seen", arg=seen, timeout=3_000)
+        if other.evaluate(health)["clients"] == 1:
+            break
+    assert other.evaluate(health)["clients"] == 1, "the stalled reader is let go"
+    assert other.get_attribute("#badge", "data-link") == "live"
+    stalled.wait_for_selector(LIVE, timeout=20_000)
+    newest = "() => Number(document.querySelector('#rows tr').dataset.seq)"
+    stalled.wait_for_function(
+        f"() => fetch('api/health').then((answer) => answer.json()).then((now) => now.seq - ({newest})() < 20_000)",
+        timeout=20_000,
+    )
+    assert stalled.locator("#rows tr").count() <= 500
+    assert other.evaluate(health)["clients"] == 2
