@@ -22,6 +22,9 @@ KEEP: Final = 1.0
 #: facts of a finding that name more greenlets than its own
 _NAMING: Final = ("ids", "members")
 
+#: a severity, and what one and several of it are called
+_WORDS: Final = (("critical", "critical", "critical"), ("warning", "warning", "warnings"), ("info", "note", "notes"))
+
 #: severity, summary, hint, and a link below the mount point ("" for none)
 Item = Mapping[str, str]
 
@@ -40,6 +43,16 @@ def find_attention(findings: Iterable[Mapping[str, Any]], health: Mapping[str, A
             }
         )
     return sorted(items, key=lambda item: -RANK[item["severity"]])
+
+
+def in_words(items: Sequence[Item]) -> str:
+    """Count what deserves a look: `1 critical, 3 warnings, 2 notes` ("" for nothing)."""
+    parts = []
+    for severity, one, many in _WORDS:
+        count = sum(item["severity"] == severity for item in items)
+        if count:
+            parts.append(f"{count} {one if count == 1 else many}")
+    return ", ".join(parts)
 
 
 def _of_finding(finding: Mapping[str, Any]) -> dict[str, str]:

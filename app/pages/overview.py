@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from greenscope.app.attention import alerts_of
+from greenscope.app.attention import alerts_of, in_words
 from greenscope.app.model import LIVE_STATES, State
 from greenscope.app.pages.page import Page
 from greenscope.app.pages.rendering import health_of, render
@@ -98,11 +98,11 @@ def make_tiles(counts: Counts, rates: Rates, health: Mapping[str, Any]) -> list[
             "duration",
             "health.hub_lag",
             level="bad" if lag >= STUCK_LAG else "near" if lag >= SLOW_LAG else "",
-            before="sample",
-            sub_path="health.sample_age",
-            sub_value=health["sample_age"],
+            before="worst",
+            sub_path="health.longest_turn",
+            sub_value=health["longest_turn"],
             sub_format="duration",
-            after="old",
+            after="in 1 s",
         ),
     ]
 
@@ -111,12 +111,15 @@ async def overview(request: Request) -> Response:
     """Answer `/`."""
     dashboard = request.app.state.dashboard
     feed = dashboard.feed
+    attention = alerts_of(feed).items(health_of(dashboard))
     health, groups, counts, rates = health_of(dashboard), feed.groups(), feed.counts(), feed.rates()
     return render(
         request,
         "overview.html",
         PAGE,
-        attention=alerts_of(feed).items(health),
+        attention=attention,
+        attention_words=in_words(attention),
+        calm=all(item["severity"] == "info" for item in attention),
         tiles=make_tiles(counts, rates, health),
         groups=groups[:MOST_GROUPS],
         groups_more=max(0, len(groups) - MOST_GROUPS),

@@ -4,7 +4,7 @@ import { all, base, find, h, icon, setAttribute, setText } from "./dom.js";
 import { count, rate } from "./format.js";
 import { drawSlots } from "./slots.js";
 
-/** @typedef {{id: string, name: string, kind: string, size: number | null, active: number, free: number | null, waiters: number | null, spawned: number, succeeded: number, failed: number, killed: number, peak: number, rate?: number | null}} Group */
+/** @typedef {{id: string, name: string, kind: string, size: number | null, active: number, free: number | null, waiters: number | null, spawned: number, succeeded: number, failed: number, killed: number, peak: number, rate?: number | null, failure_rate?: number | null}} Group */
 
 /** @param {Group} group */
 export function slotsLabel(group) {
@@ -33,7 +33,7 @@ function makeRow(group, controls) {
   return h("tr", { "data-group": group.id },
     h("td", { class: "c-group cut" }, h("a", { href: `${base}/groups/${group.id}` }, name), " ", h("span", { class: "dim" }, group.kind)),
     h("td", { class: "c-slots" }, /** @type {any} */ (slots)),
-    cell("In use", "use"), cell("Waiters", "waiters"), cell("Peak", "peak"), cell("Done/s", "rate"),
+    cell("In use", "use"), cell("Waiters", "waiters"), cell("Peak", "peak"), cell("Done/s", "rate"), cell("Failing/s", "failing"),
     cell("Succeeded", "succeeded"), cell("Failed", "failed"), cell("Killed", "killed"), tools);
 }
 
@@ -45,6 +45,8 @@ function updateRow(row, group) {
   if (use && use.textContent !== text) use.replaceChildren(count(group.active), ...(group.size === null ? [] : [h("span", { class: "dim" }, ` / ${count(group.size)}`)]));
   for (const key of /** @type {const} */ (["waiters", "peak", "succeeded", "failed", "killed"])) setText(part(key), count(group[key]));
   setText(part("rate"), rate(group.rate));
+  setText(part("failing"), rate(group.failure_rate));
+  setAttribute(part("failing"), "class", (group.failure_rate ?? 0) >= 0.05 ? "bad" : "");
   setAttribute(part("waiters"), "class", group.waiters ? "near" : "");
   setAttribute(part("failed"), "class", group.failed ? "bad" : "");
   const slots = row.querySelector(".slots");

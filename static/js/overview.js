@@ -3,7 +3,7 @@
 import { showAttention } from "./attention.js";
 import { Charts } from "./charts.js";
 import { data, fill, find, setAttribute, setText } from "./dom.js";
-import { count } from "./format.js";
+import { count, duration } from "./format.js";
 import { updateGroups } from "./groups.js";
 
 const MOST_GROUPS = 20;
@@ -37,5 +37,7 @@ export function start(page) {
     fill(model);
     if (patch.point) charts.push(patch.point.t, patch.point);
   });
+  const up = find("#up"), begun = performance.now() - Number(up?.dataset.uptime ?? 0) * 1000;
+  setInterval(() => page.stream.follows && setText(up, duration((performance.now() - begun) / 1000)), 1000);
   page.stream.open({ view: "overview" });
 }

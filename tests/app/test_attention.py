@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from greenscope.app.attention import KEEP, alerts_of, count_open, find_attention, named_by
+from greenscope.app.attention import KEEP, alerts_of, count_open, find_attention, in_words, named_by
 from greenscope.app.backends.fake import FakeProbe
 from greenscope.app.feed import Feed
 
@@ -49,6 +49,8 @@ def test_worst_comes_first_and_what_is_over_not_at_all() -> None:
         "link": "/findings#c",
     }
     assert count_open(rows) == {"info": 1, "warning": 2, "critical": 1}
+    assert in_words(items) == "1 critical, 2 warnings, 1 note"
+    assert in_words([]) == ""
 
 
 def test_old_sample_is_told_because_no_check_can() -> None:

@@ -40,6 +40,38 @@ def test_overview_does_not_shift_while_figures_change(tab: Any) -> None:
     assert page.evaluate("window.shift") < 0.001
 
 
+def test_strip_has_the_lag_of_before_this_page_and_goes_on(start_observed: Start, visit: Visit) -> None:
+    page = visit(start_observed("--broken")).open("/audit")
+    line = "document.querySelector('#lag path').getAttribute('d')"
+    page.wait_for_function(f"() => {line}.split('L').length > 3")
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    first = page.evaluate(line)
+    assert len(first.split("L")) > 3, "the line begins with the seconds before this page"
+    page.wait_for_function(f"(first) => {line} !== first", arg=first)
+
+
+def test_overview_lets_uptime_and_viewers_go_on(visit: Visit, busy: Any) -> None:
+    page = visit(busy).open("/")
+    viewers, up = "document.querySelector('[data-v=\"health.clients\"]').textContent", page.inner_text("#up")
+    page.wait_for_function("(up) => document.querySelector('#up').textContent !== up", arg=up)
+    before = int(page.evaluate(viewers))
+    other = visit(busy).open("/audit")
+    page.wait_for_function(f"(before) => Number({viewers}) === before + 1", arg=before)
+    other.close()
+
+
+def test_attention_shows_whole_lines(tab: Any) -> None:
+    for width, lines in ((1280, 3), (390, 2)):
+        tab.page.set_viewport_size({"width": width, "height": 800})
+        page = tab.open("/")
+        page.wait_for_function("() => document.querySelectorAll('#attention li').length >= 3")
+        heights = page.eval_on_selector_all("#attention li", "items => items.map((item) => item.offsetHeight)")
+        assert len(set(heights)) == 1
+        assert page.evaluate("document.querySelector('#attention').clientHeight") == lines * heights[0] - 1
+        assert "warning" in page.inner_text("#attention-count")
+
+
 def test_overview_tells_what_is_wrong_first(start_observed: Start, visit: Visit) -> None:
     page = visit(start_observed("--broken", "--still")).open("/")
     page.wait_for_selector("#attention li[data-severity=critical]")
@@ -70,6 +102,28 @@ def test_overview_charts_draw_in_both_themes(tab: Any) -> None:
     assert page.get_attribute('[data-range="60"]', "aria-pressed") == "true"
     page.click('[data-line="failed"]')
     assert page.get_attribute('[data-line="failed"]', "aria-pressed") == "false"
+
+
+def test_charts_zoom_together_and_return(tab: Any) -> None:
+    page = tab.open("/")
+    box = page.locator('[data-chart="rates"] .u-over').bounding_box()
+    assert page.is_hidden("#zoom-out")
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 20, steps=4)
+    page.mouse.up()
+    page.wait_for_selector("#zoom-out", state="visible")
+    pictures = "() => [...document.querySelectorAll('.chart canvas')].map((canvas) => canvas.toDataURL())"
+    axis = """() => [...document.querySelectorAll('.chart canvas')].map((canvas) => {
+        const { width, height } = canvas, strip = Math.round(14 * devicePixelRatio);
+        const data = canvas.getContext('2d').getImageData(60, height - strip, width - 60, strip).data;
+        return data.reduce((hash, value) => (hash * 31 + value) | 0, 7); })"""
+    assert len(set(page.evaluate(axis))) == 1, "one time axis over all"
+    page.click("#zoom-out")
+    page.wait_for_selector("#zoom-out", state="hidden")
+    zoomed = page.evaluate(pictures)
+    page.click('[data-line="finished"]')
+    page.wait_for_function(f"(before) => ({pictures})()[0] !== before", arg=zoomed[0])
 
 
 def test_group_bar_and_resize_report_what_was_seen(start_observed: Start, visit: Visit) -> None:

@@ -1,5 +1,6 @@
 """Every page, rendered in this process over the scripted probe: what a reader without a script gets."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -122,6 +123,27 @@ def test_chosen_theme_and_rate_are_there_at_the_first_paint(board: Any) -> None:
     assert '<option value="2" selected>' in html
     board.client.headers["cookie"] = "greenscope_theme=<x>; greenscope_rate=9"
     assert '<html lang="en">' in page_of(board, "/")
+
+
+@pytest.mark.parametrize("path", ["/", "/audit", "/greenlets"])
+def test_strip_carries_the_turns_of_the_last_seconds(board: Any, path: str) -> None:
+    series = board.dashboard.feed._series
+    for second in range(100):
+        series.add(float(second), {"hub_lag": second / 1000})
+    html = page_of(board, path)
+    turns = re.search(r"data-turns='(\[[^']*\])'", html)
+    assert turns is not None
+    assert json.loads(turns[1]) == [second / 1000 for second in range(28, 100)]
+
+
+@pytest.mark.parametrize("severity", ["info", "warning"])
+def test_overview_is_calm_while_there_are_only_notes(board: Any, severity: str) -> None:
+    said = {"severity": severity, "state": "open", "summary": "look here", "hint": "", "id": "x", "greenlet": None}
+    board.dashboard.feed.findings = lambda: [said]
+    html = page_of(board, "/")
+    assert "look here" in html
+    assert ("Nothing is wrong" in html) is (severity == "info")
+    assert (">1 note<" in html) is (severity == "info")
 
 
 def test_door_tells_nothing_of_the_program(board: Any) -> None:
