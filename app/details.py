@@ -7,7 +7,7 @@ for "nothing".
 
 from typing import TYPE_CHECKING, Any, Final
 
-from greenscope.app.formatting import duration, ident, site, sites, waiting
+from greenscope.app.formatting import duration, ident, safe_text, site, sites, waiting
 from greenscope.app.lives import Band, Life
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def greenlet_detail(feed: "Feed", life: Life) -> dict[str, Any]:
     wait = sample.waiting_on if sample else None
     children = list(life.children or ())
     waiters = list(probe.waiters_of(record.id)) if life.ended is None else []
+    waited_for_by = _briefs(feed, waiters)
     kill_requested = sample.kill_requested if sample and sample.kill_requested else life.kill_requested
     return {
         **row,
@@ -43,8 +44,9 @@ def greenlet_detail(feed: "Feed", life: Life) -> dict[str, Any]:
         "group_rows": [band.row() for band in map(feed.band, life.groups) if band is not None],
         "waits_for": _briefs(feed, _targets(wait.owner, wait.target) if wait else []),
         "waiting_on": waiting(wait, clock),
-        "waited_for_by": _briefs(feed, waiters),
+        "waited_for_by": waited_for_by,
         "waited_for_by_count": len(waiters),
+        "holds": _holds(feed, record.id, waiters),
         "timeline": _timeline(feed, life),
         "missing": {
             name: probe.missing(name)
@@ -66,6 +68,18 @@ def group_detail(feed: "Feed", band: Band) -> dict[str, Any]:
         "series": band.series.data() if band.series is not None else None,
         "now": feed.clock.rfc3339(feed.now),
     }
+
+
+def _holds(feed: "Feed", id: int, waiters: list[int]) -> list[dict[str, Any]]:
+    """Return what a greenlet holds that others wait for: `{kind, name, waiters}`, as its waiters were just seen."""
+    held: dict[tuple[str, str], int] = {}
+    for waiter in waiters[:LIST_LIMIT]:
+        life = feed.life(waiter)
+        wait = life.sample.waiting_on if life is not None and life.sample is not None else None
+        if wait is not None and wait.owner == id:
+            key = (safe_text(wait.kind), safe_text(wait.name))
+            held[key] = held.get(key, 0) + 1
+    return [{"kind": kind, "name": name, "waiters": count} for (kind, name), count in held.items()]
 
 
 def _targets(*ids: int | None) -> list[int]:

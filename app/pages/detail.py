@@ -6,7 +6,7 @@ nothing here looks at a clock.
 
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -33,22 +33,32 @@ def present(detail: Mapping[str, Any]) -> dict[str, Any]:
     now, waiting, live = detail["now"], detail["waiting_on"], detail["state"] in _LIVE
     return {
         **detail,
-        "stack": [present_frame(frame) for frame in detail["stack"] or ()],
-        "traceback": [present_frame(frame) for frame in detail["traceback"] or ()],
+        "stack": present_frames(detail["stack"] or ()),
+        "traceback": present_frames(detail["traceback"] or ()),
         "spawn_stack": [present_frame(frame) for frame in detail["spawn_stack"] or () if frame],
         "waiting_since": seconds_between(waiting["since"], now) if waiting else None,
         "ended_ago": seconds_between(detail["ended"], now),
         "asked_ago": seconds_between(detail["kill_requested"], now) if live else None,
         "share": _share(detail),
+        "holds": detail.get("holds") or [],
         # those that still live first: they are what a look at the family is for
         "children": sorted(detail["children"], key=lambda child: child["state"] not in _LIVE),
         "moments": [_moment(moment, detail["timeline"]) for moment in detail["timeline"]],
     }
 
 
+def present_frames(frames: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Present a stack, innermost last, and mark the frame to look at (`here`): the innermost outside of libraries."""
+    shown = [present_frame(frame) for frame in frames]
+    own = [frame for frame in shown if not frame["library"]]
+    for frame in own[-1:] or shown[-1:]:
+        frame["here"] = len(shown) > 1
+    return shown
+
+
 def present_frame(frame: Mapping[str, Any]) -> dict[str, Any]:
     """Add to a frame its source line, if it has none, and whether it is a library's."""
-    return {"source": "", **frame, "library": is_library(str(frame.get("file") or ""))}
+    return {"source": "", "here": False, **frame, "library": is_library(str(frame.get("file") or ""))}
 
 
 def _share(detail: Mapping[str, Any]) -> dict[str, float] | None:

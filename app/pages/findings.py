@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from greenscope.app.attention import count_open, named_by
 from greenscope.app.formatting import parse_ident
-from greenscope.app.pages.detail import present_frame
+from greenscope.app.pages.detail import present_frames
 from greenscope.app.pages.page import Page
 from greenscope.app.pages.rendering import render
 
@@ -30,7 +30,7 @@ def present_finding(dashboard: Any, finding: Mapping[str, Any]) -> dict[str, Any
         "named": named,
         "named_more": len(ids) - len(named),
         "group_name": "" if band is None else band.name,
-        "frames": [present_frame(frame) for frame in finding["stack"] or ()],
+        "frames": present_frames(finding["stack"] or ()),
     }
 
 

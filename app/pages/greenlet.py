@@ -63,6 +63,12 @@ def consequences(detail: Mapping[str, Any]) -> list[str]:
     else:
         now = f"It is {detail['state']}{' at ' + place(detail['place']) if detail['place'] else ''}."
     lines = [now, "GreenletExit is raised in it where it stands; its finally blocks and link callbacks run."]
+    held = detail.get("holds") or []
+    if held:
+        things = ", ".join(f"{one['kind']} {one['name']}".strip() for one in held[:5])
+        lines.append(
+            f"It holds {count(len(held))} {'thing' if len(held) == 1 else 'things'} that others want: {things}."
+        )
     waiters, children = detail["waited_for_by_count"], detail["children_count"]
     if waiters:
         names = ", ".join(f"{other['name']} #{other['id']}" for other in detail["waited_for_by"][:3])

@@ -7,16 +7,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenscope.app.formatting import parse_ident
+from greenscope.app.pages.detail import seconds_between
 from greenscope.app.pages.errors import render_error
-from greenscope.app.pages.filters import count
+from greenscope.app.pages.filters import count, rate
 from greenscope.app.pages.page import Page
 from greenscope.app.pages.rendering import Controls, render, render_fragment
 from greenscope.app.pages.slots import level_of
+from greenscope.app.pages.spawn import choose_spawnable
 from greenscope.app.pages.tiles import Tile
 from greenscope.app.query import GreenletQuery
 
 #: longest running members and waiters shown on a group's page
 MOST_PEOPLE = 15
+_WENT = "Gone by the time of this look: each waits for a moment only."
+_UNKNOWN = "Who they are is not known: waiters are found by their pool's name, and this one has none."
 
 
 async def groups(request: Request) -> Response:
@@ -39,20 +43,39 @@ def _unknown(request: Request) -> Response:
 
 def make_tiles(group: Mapping[str, Any]) -> list[Tile]:
     """Describe a group's counters."""
-    pool, waiters, failed = group["kind"] == "pool", group["waiters"], group["failed"]
-    level = level_of(group["active"], group["size"], waiters)
-    slow = "Greenlets that wait for a slot; grows when the pool is too small or its work too slow"
-    tiles = [
-        Tile("active", "In use", group["active"], "Members now", level=level),
-        Tile("size", "Size", group["size"], "Most members at once"),
-        Tile("waiters", "Waiters", waiters, slow, level="near" if waiters else ""),
-        Tile("peak", "Peak", group["peak"], "Most members there were at once"),
-        Tile("spawned", "Spawned", group["spawned"], "Spawned into it so far"),
-        Tile("succeeded", "Succeeded", group["succeeded"], "Ended well so far"),
-        Tile("failed", "Failed", failed, "Ended by an exception so far", level="bad" if failed else ""),
-        Tile("killed", "Killed", group["killed"], "Ended by a kill so far"),
+    size, waiters, failed = group["size"], group["waiters"], group["failed"]
+    failing, opened = group["failure_rate"], seconds_between(group["opened"], group["closed"] or group["now"])
+    level = level_of(group["active"], size, waiters)
+    slow = "Grows when the pool is too small or its work too slow"
+    full = "Red when full and somebody waits, amber above 85%"
+    if size is None:
+        use = Tile(
+            "active", "Members", group["active"], "Grows when they are spawned faster than they end", after="now"
+        )
+        second = Tile("open", "Open for", opened, "Since it was made", "duration", after="since it was made")
+    else:
+        free = f"{count(group['free'])} free"
+        use = Tile("active", "In use", group["active"], full, unit=f"of {count(size)}", level=level, after=free)
+        second = Tile("waiters", "Waiters", waiters, slow, level="near" if waiters else "", after="wait for a slot")
+    return [
+        use,
+        second,
+        Tile(
+            "peak", "Peak", group["peak"], "Most members there were at once: the size it needs", after="members at once"
+        ),
+        Tile("rate", "Done", group["rate"], "Falls when its work grows slower", "rate", unit="/s", after="over 10 s"),
+        Tile("spawned", "Spawned", group["spawned"], "Far above what ended: they pile up", after="so far"),
+        Tile("succeeded", "Succeeded", group["succeeded"], "Ended well so far", after="so far"),
+        Tile(
+            "failed",
+            "Failed",
+            failed,
+            "Ended by an exception so far",
+            level="bad" if failed else "",
+            after=f"{rate(failing)} /s over 10 s",
+        ),
+        Tile("killed", "Killed", group["killed"], "Ended by a kill so far", after="so far"),
     ]
-    return tiles if pool else [tile for tile in tiles if tile.key not in ("size", "waiters")]
 
 
 async def group(request: Request) -> Response:
@@ -64,8 +87,10 @@ async def group(request: Request) -> Response:
     members = await feed.wait_query(
         GreenletQuery(state="live", group=parse_ident(found["id"]), sort="-age", limit=MOST_PEOPLE)
     )
+    offered = request.app.state.dashboard.spawnables.rows()
     queue: list[dict[str, Any]] = []
-    if found["waiters"] and found["name"] and '"' not in found["name"]:
+    named = bool(found["name"]) and '"' not in found["name"]
+    if found["waiters"] and named:
         # who waits for a slot waits for something that carries the pool's name
         asked = GreenletQuery(state="waiting", q=f'waiting:"{found["name"]}"', sort="-age", limit=MOST_PEOPLE)
         queue = list((await feed.wait_query(asked)).rows)
@@ -75,10 +100,16 @@ async def group(request: Request) -> Response:
         GROUP,
         title=found["name"] or found["kind"],
         group=found,
+        pool=found["kind"] == "pool",
         tiles=make_tiles(found),
+        spawnables=offered,
+        chosen=choose_spawnable(offered, request.query_params.get("target")),
+        groups=feed.groups(),
+        group_chosen=found["id"],
         members=members.rows,
         members_total=members.matched,
         queue=queue,
+        nobody="Nobody waits." if not found["waiters"] else _WENT if named else _UNKNOWN,
         history=found["series"] or {"t": []},
     )
 

@@ -1,5 +1,8 @@
 """Spawning: a form per registered callable, made from its signature; the new greenlet is followed beside it."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -7,20 +10,23 @@ from greenscope.app.pages.page import Page
 from greenscope.app.pages.rendering import render
 
 
+def choose_spawnable(offered: Sequence[Mapping[str, Any]], target: str | None) -> Mapping[str, Any] | None:
+    """Return the one whose form is shown: the one asked for (None: no such one), else the first."""
+    if target is None:
+        return offered[0] if offered else None
+    return next((item for item in offered if item["name"] == target), None)
+
+
 async def spawn(request: Request) -> Response:
     """Answer `/spawn`; `target` chooses the form, `group` where it spawns into."""
     dashboard = request.app.state.dashboard
     offered = dashboard.spawnables.rows()
-    target = request.query_params.get("target")
-    chosen = next((item for item in offered if item["name"] == target), None)
-    if target is None and offered:
-        chosen = offered[0]
     return render(
         request,
         "spawn.html",
         PAGE,
         spawnables=offered,
-        chosen=chosen,
+        chosen=choose_spawnable(offered, request.query_params.get("target")),
         groups=dashboard.feed.groups(),
         group_chosen=request.query_params.get("group", ""),
     )

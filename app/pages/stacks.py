@@ -6,7 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from greenscope.app.pages.detail import present_frame
+from greenscope.app.pages.detail import present_frames
 from greenscope.app.pages.page import Page
 from greenscope.app.pages.rendering import render
 
@@ -15,7 +15,7 @@ SHOWN = 50
 
 def present_stack(group: Mapping[str, Any]) -> dict[str, Any]:
     """Add to a group of `/api/stacks` its innermost frame outside of libraries, and a key that stays the same."""
-    frames = [present_frame(frame) for frame in group["frames"]]
+    frames = present_frames(group["frames"])
     own = [frame for frame in frames if not frame["library"]] or frames
     key = "|".join(f"{frame['file']}:{frame['line']}" for frame in frames)
     return {**group, "frames": frames, "place": own[-1] if own else None, "key": key}

@@ -1,13 +1,15 @@
 // The page of one group or pool: server-drawn parts replaced when they differ, and a chart of its members and waiters.
 
 import { Charts } from "./charts.js";
-import { base, data, find, fragment, replaceParts } from "./dom.js";
+import { all, base, data, find, fragment, replaceParts } from "./dom.js";
+import { listenForm } from "./spawn.js";
 
 /** @param {import("./app.js").Page} page */
 export function start(page) {
-  const id = find("#group")?.dataset.group ?? "", main = find("#main");
-  if (!main) return;
-  const charts = new Charts([{ key: "group", lines: ["active", "waiters", "size"], format: "count", floor: 4 }], data(find("#charts"), "series") ?? { t: [] });
+  const id = find("#group")?.dataset.group ?? "", parts = find("#parts");
+  if (!parts) return;
+  const lines = all('[data-chart="group"] [data-line]').map((button) => button.dataset.line ?? "");
+  const charts = new Charts([{ key: "group", lines, format: "count", floor: 4 }], data(find("#charts"), "series") ?? { t: [] });
   let due = 0, timer = 0, busy = false;
   const look = () => {
     clearTimeout(timer);
@@ -17,8 +19,8 @@ export function start(page) {
       due = performance.now() + 1000;
       try {
         const { ok, content } = await fragment(`${base}/groups/${id}`);
-        const fresh = find("#main", content);
-        if (ok && fresh) replaceParts(main, fresh);
+        const fresh = find("#parts", content);
+        if (ok && fresh) replaceParts(parts, fresh);
       } catch {
         // the badge tells; the next patch tries again
       } finally {
@@ -35,5 +37,6 @@ export function start(page) {
     look();
   });
   document.addEventListener("acted", look);
+  listenForm(page);
   page.stream.open({ view: "group", id });
 }

@@ -35,6 +35,11 @@ function valueOf(box) {
 /** @param {import("./app.js").Page} page */
 export function start(page) {
   page.stream.open({ view: "overview" });
+  listenForm(page);
+}
+
+/** Let the form on this page spawn, if there is one. @param {import("./app.js").Page} page */
+export function listenForm(page) {
   const form = /** @type {HTMLFormElement | null} */ (find("#spawn")), follow = find("#follow");
   if (!form || !follow) return;
   const detail = new Detail(follow, () => "");

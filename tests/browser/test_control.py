@@ -6,6 +6,7 @@ from typing import Any
 
 Start = Callable[..., Any]
 Visit = Callable[[Any], Any]
+LIVE = '#badge[data-link="live"]'
 
 
 def test_kill_says_what_it_will_do_and_then_what_was_seen(tab: Any) -> None:
@@ -15,6 +16,7 @@ def test_kill_says_what_it_will_do_and_then_what_was_seen(tab: Any) -> None:
     page.wait_for_selector("#drawer article.detail")
     name = page.inner_text("#drawer h2")
     page.click("#drawer [data-kill]")
+    page.wait_for_selector("#dialog form.kill")
     assert name in page.inner_text("#dialog h2")
     assert "GreenletExit is raised" in page.inner_text("#dialog")
     page.click("#dialog [type=submit]")
@@ -103,6 +105,22 @@ def test_spawn_runs_the_new_greenlet_and_follows_it(tab: Any) -> None:
     page.wait_for_selector("#follow article.detail")
     assert page.inner_text("#follow h2").startswith("crawl")
     assert page.get_attribute("#follow article", "data-state") in ("pending", "ready", "running", "waiting")
+
+
+def test_spawn_into_a_group_from_its_page(start_observed: Start, visit: Visit) -> None:
+    page = visit(start_observed("--still")).open("/groups/3")
+    members = page.locator("[data-part=members] .end")
+    assert members.inner_text() == "4 members"
+    page.click('[href$="target=tidy#spawn-into"]')
+    page.wait_for_selector('#spawn[data-target="tidy"]')
+    page.wait_for_selector(LIVE)
+    page.click("#spawn [type=submit]")
+    page.wait_for_selector('#outcome[data-outcome="done"]')
+    page.wait_for_selector("#follow article.detail")
+    page.wait_for_function(
+        "() => document.querySelector('[data-part=members] .end').textContent === '5 members'"
+        " && document.querySelector('#follow article.detail') !== null"
+    )
 
 
 def test_spawn_and_kill_stand_in_the_audit(start_observed: Start, visit: Visit) -> None:
