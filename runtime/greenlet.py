@@ -36,7 +36,7 @@ from greenscope.runtime.hub import Hub
 from greenscope.runtime.instruments import hooks
 from greenscope.runtime.joinable import ERROR, NEW, Joinable
 from greenscope.runtime.timers import Timer
-from greenscope.runtime.waiting import current_hub, interrupt
+from greenscope.runtime.waiting import current_hub, interrupt_in_turn
 
 __all__ = ["Greenlet", "getcurrent"]
 
@@ -323,7 +323,7 @@ class Greenlet(Joinable):
             hooks.call("kill_requested", self)
         if self._end_unstarted(exception):
             return
-        interrupt(self._carrier, exception)
+        interrupt_in_turn(self._carrier, exception)
         if block:
             self.join(timeout)
 

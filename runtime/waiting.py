@@ -44,6 +44,7 @@ __all__ = [
     "current_hub",
     "idle",
     "interrupt",
+    "interrupt_in_turn",
     "park",
     "park_until",
     "resume",
@@ -227,6 +228,14 @@ def interrupt(raw: Any, error: Any) -> None:
         if hub.now:
             raw.wait_time += hub.now - (raw.parked_at or hub.now)
         hub.ready.append(raw)
+
+
+def interrupt_in_turn(raw: Any, error: Any) -> None:
+    """Do as interrupt(), but let one that is ready have its turn first, and what made it ready. Does not block."""
+    if getattr(raw, "waiting_on", None) is READY and raw.hub.thread_ident == get_ident():
+        raw.hub.run_callback(interrupt_job, raw, job_of(raw), error)
+    else:
+        interrupt(raw, error)
 
 
 def interrupt_job(raw: Any, job: Any, error: Any) -> None:

@@ -17,7 +17,7 @@ from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import get_hub
 from greenscope.runtime.instruments import hooks
 from greenscope.runtime.timeout import Timeout, limit
-from greenscope.runtime.waiting import current_hub, interrupt, park_until, resume, sleep
+from greenscope.runtime.waiting import current_hub, interrupt_in_turn, park_until, resume, sleep
 
 __all__ = ["iwait", "joinall", "kill", "killall", "wait"]
 
@@ -218,7 +218,7 @@ def kill(greenlet: Any, exception: Any = GreenletExit) -> None:
     if isinstance(greenlet, Greenlet):
         greenlet.kill(exception, block=False)
     else:
-        interrupt(greenlet, exception)
+        interrupt_in_turn(greenlet, exception)
 
 
 def killall(
@@ -245,7 +245,7 @@ def killall(
                 victims.append(one)
             elif not one._end_unstarted(exception):
                 victims.append(one)
-                interrupt(one._carrier, exception)
+                interrupt_in_turn(one._carrier, exception)
     if not block or not (victims or raws):
         return
     seconds, given = limit(timeout)

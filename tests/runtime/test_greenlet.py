@@ -15,12 +15,15 @@ from greenscope.runtime import (
     get_hub,
     getcurrent,
     joinall,
+    kill,
+    killall,
     sleep,
     spawn,
     spawn_later,
     spawn_raw,
     testing,
 )
+from greenscope.runtime.event import Event
 from greenscope.runtime.exceptions import BlockingSwitchOutError
 
 
@@ -225,18 +228,24 @@ def test_kill_of_itself(block: bool) -> None:
     assert reached == ([] if block else ["after kill"])
 
 
-def test_kill_of_a_ready_one_comes_with_its_turn() -> None:
+@pytest.mark.parametrize("killer", [lambda task: task.kill(), kill, lambda task: killall([task])])
+def test_kill_of_a_ready_one_comes_after_its_turn(killer: Any) -> None:
     reached: list[str] = []
 
     def body() -> None:
-        sleep(0)
+        event.wait()
         reached.append("ran on")
+        sleep(0)
+        reached.append("ran further")
 
+    event = Event()
     task = spawn(body)
     sleep(0)
-    task.kill()
-    assert reached == []
-    assert task.dead
+    event.set()
+    killer(task)
+    task.join()
+    assert reached == ["ran on"]
+    assert isinstance(task.value, GreenletExit)
 
 
 def test_second_kill_reaches_the_cleanup() -> None:

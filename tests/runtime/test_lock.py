@@ -8,11 +8,23 @@ from typing import Any
 
 import pytest
 
-from greenscope.runtime import Greenlet, Timeout, getcurrent, joinall, kill, killall, sleep, spawn, spawn_raw, wait
+from greenscope.runtime import (
+    Greenlet,
+    GreenletExit,
+    Timeout,
+    getcurrent,
+    joinall,
+    killall,
+    sleep,
+    spawn,
+    spawn_raw,
+    wait,
+)
 from greenscope.runtime.exceptions import LoopExit
 from greenscope.runtime.hub import get_hub, get_hub_if_exists
 from greenscope.runtime.lock import BoundedSemaphore, DummySemaphore, RLock, Semaphore
 from greenscope.runtime.semaphore import PATIENCE
+from greenscope.runtime.waiting import interrupt
 
 
 def in_thread(function: Callable[[], Any]) -> threading.Thread:
@@ -145,7 +157,7 @@ def test_semaphore_slot_of_a_killed_waiter_goes_to_the_next() -> None:
     victim, next_one = spawn(semaphore.acquire), spawn(semaphore.acquire)
     sleep(0)
     semaphore.release()
-    kill(victim)  # called already, not run yet
+    interrupt(victim._carrier, GreenletExit)  # called already, not run yet
     assert next_one.get(timeout=1) is True
     assert semaphore.counter == 0
 
@@ -158,7 +170,7 @@ def test_semaphore_slot_handed_to_a_killed_waiter_goes_to_the_next(timeout: floa
     rob(semaphore)
     assert semaphore.release() == 0
     assert semaphore._handed
-    kill(victim)
+    interrupt(victim._carrier, GreenletExit)
     assert next_one.get(timeout=1) is True
     assert semaphore.counter == 0
     assert not semaphore._handed
@@ -444,7 +456,7 @@ def test_rlock_of_a_killed_waiter_stays_free() -> None:
     victim = spawn(lock.acquire)
     sleep(0)
     lock.release()
-    kill(victim)
+    interrupt(victim._carrier, GreenletExit)
     sleep(0)
     assert not lock.locked()
     assert lock.acquire(blocking=False)

@@ -379,7 +379,7 @@ def test_queue_item_of_a_killed_getter_goes_to_the_next() -> None:
     victim, next_one = spawn(queue.get), spawn(queue.get)
     sleep(0)
     queue.put("item")
-    kill(victim)  # called already, not run yet
+    interrupt(victim._carrier, GreenletExit)  # called already, not run yet
     assert next_one.get(timeout=1) == "item"
     assert queue.empty()
 
@@ -389,7 +389,7 @@ def test_queue_room_of_a_killed_putter_goes_to_the_next() -> None:
     victim, next_one = spawn(queue.put, "killed"), spawn(queue.put, "second")
     sleep(0)
     assert queue.get() == "first"
-    kill(victim)
+    interrupt(victim._carrier, GreenletExit)
     next_one.join(1)
     assert queue.get_nowait() == "second"
     assert queue.empty()
@@ -564,7 +564,7 @@ def test_channel_item_of_a_killed_getter_goes_to_the_next() -> None:
     putter = spawn(channel.put, "item")
     while channel.balance != 0:
         sleep(0)
-    kill(victim)
+    interrupt(victim._carrier, GreenletExit)
     assert next_one.get(timeout=1) == "item"
     putter.join(1)
     assert putter.ready()
@@ -590,7 +590,7 @@ def test_channel_item_put_in_the_hub_for_a_getter_that_dies_waits_for_the_next()
     victim = spawn(channel.get)
     sleep(0)
     get_hub().run_callback(channel.put, "item")
-    get_hub().run_callback(victim.kill, GreenletExit, False)
+    get_hub().run_callback(interrupt, victim._carrier, GreenletExit)
     victim.join()
     assert isinstance(victim.value, GreenletExit)
     assert channel.get(timeout=1) == "item"

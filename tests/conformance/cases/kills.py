@@ -236,3 +236,55 @@ def case_returned_greenlet_exit_is_a_value(rt):
     task = rt.spawn(lambda: rt.GreenletExit("value"))
     assert isinstance(task.get(), rt.GreenletExit)
     assert task.successful()
+
+
+def case_kill_of_a_ready_one_lets_it_have_its_turn(rt):
+    for kill in (lambda task: task.kill(), rt.kill, lambda task: rt.killall([task])):
+        event = rt.event.Event()
+        reached = []
+
+        def body(event=event, reached=reached):
+            reached.append(event.wait())
+            rt.sleep(0)
+            reached.append("ran on")
+
+        task = rt.spawn(body)
+        rt.sleep(0)
+        event.set()
+        kill(task)
+        task.join()
+        assert reached == [True]
+        assert isinstance(task.value, rt.GreenletExit)
+
+
+def case_kill_of_a_ready_one_that_ends_leaves_its_value(rt):
+    task = rt.spawn(lambda: (rt.sleep(0), 5)[1])
+    rt.sleep(0)
+    task.kill()
+    assert task.value == 5
+
+
+def case_kill_of_one_that_gives_way_again_and_again(rt):
+    turns = []
+
+    def body():
+        while True:
+            turns.append(1)
+            rt.sleep(0)
+
+    task = rt.spawn(body)
+    rt.sleep(0)
+    before = len(turns)
+    task.kill()
+    assert task.dead
+    assert len(turns) <= before + 2
+
+
+def case_kill_then_set_is_a_kill(rt):
+    event = rt.event.Event()
+    task = rt.spawn(event.wait)
+    rt.sleep(0)
+    task.kill(block=False)
+    event.set()
+    task.join()
+    assert isinstance(task.value, rt.GreenletExit)
