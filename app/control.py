@@ -124,7 +124,7 @@ class Control:
         """Validate a spawn request as a whole, so that every bad field is told at once."""
         errors: dict[str, str] = {}
         for name in request:
-            if name not in ("target", "arguments", "group", "delay", "key"):
+            if name not in ("target", "arguments", "group", "delay"):
                 errors[name[:100]] = "unknown field; a spawn takes target, arguments, group, delay and epoch"
         target = request.get("target")
         if not isinstance(target, str):
@@ -297,6 +297,8 @@ def _answer(action: str, result: ControlResult, fields: Mapping[str, Any]) -> An
         status = 201
         body["id"] = _concerned(action, result)
     if status >= 400:
+        if action == "spawn" and result.outcome == "unknown":
+            body["field"] = "group"
         body["error"] = {"gone": "gone", "unknown": "unknown", "refused": "refused"}[result.outcome]
         body["message"] = result.reason or {
             "gone": "it had ended already",

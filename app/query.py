@@ -227,7 +227,9 @@ def parse_query(parameters: Mapping[str, str], *, ignore: Iterable[str] = ()) ->
         if name in ignored:
             continue
         if name not in known:
-            raise QueryError(str(name)[:40], f"is not a parameter here; parameters are {', '.join(known)}")
+            raise QueryError(
+                str(name)[:40], f"is not a parameter here; parameters are {', '.join([*known, *sorted(ignored)])}"
+            )
         if name in values:
             raise QueryError(name, "is given more than once")
         values[name] = value

@@ -307,6 +307,7 @@ def test_spawn_of_anything_else_is_404(target: str) -> None:
         ({"target": "crawl", "arguments": {"url": "u"}, "delay": "soon"}, "delay"),
         ({"target": "crawl", "arguments": {"url": "u"}, "group": 3}, "group"),
         ({"target": "crawl", "arguments": {"url": "u"}, "source": "import os"}, "source"),
+        ({"target": "crawl", "arguments": {"url": "u"}, "key": "k1"}, "key"),
     ],
 )
 def test_spawn_names_the_bad_field(request_: dict[str, Any], field: str) -> None:
@@ -318,4 +319,5 @@ def test_spawn_names_the_bad_field(request_: dict[str, Any], field: str) -> None
 
 def test_spawn_into_an_unknown_group_is_404() -> None:
     request = {"target": "crawl", "arguments": {"url": "u"}, "group": "77"}
-    assert run(build(FakeProbe()).spawn(request, "token")).status == 404
+    answer = run(build(FakeProbe()).spawn(request, "token"))
+    assert (answer.status, answer.body["field"]) == (404, "group")
