@@ -2,10 +2,12 @@
 
     greenscope run SCRIPT   the program in the main thread, the dashboard in a native one
     greenscope demo         as run, with a program of our own
+    greenscope serve        no program: the dashboard of many others in the main thread
 
 Only the main thread has signal handlers, is told of Ctrl-C while it computes, and makes threads that the interpreter
 waits for at its end; and only a child forked from there goes on as a program. So it is the program's.
 
+The dashboard ends with the process, not with the main function: threads and exit handlers may go on after that.
 The program's exit status is the command's, and its output is untouched: everything that
 this command has to say goes to stderr.
 """
@@ -75,7 +77,7 @@ def build_parser() -> Parser:
     )
 
     run = commands.add_parser("run", parents=[watched], help="run a program and watch it")
-    run.add_argument("--gevent", action="store_true", help="the program uses gevent: patch, run in the main thread")
+    run.add_argument("--gevent", action="store_true", help="the program uses gevent: patch before it runs")
     run.add_argument("--no-patch", action="store_true", help="with --gevent: leave patching to the program")
     run.add_argument("-m", dest="module", metavar="MODULE", help="run a module instead of a script")
     run.add_argument("target", nargs="?", metavar="SCRIPT", help="the program's file")
