@@ -111,7 +111,11 @@ class NativeDrain:
         if self._unbegun.pop(id, None) is not None and began:
             events.append(Event("started", began, greenlet=id))
         exception = exception_record(exc_info)
-        events.append(Event(kind, t, greenlet=id, exception=exception, sample=ended(id, kind, account)))
+        events.append(
+            Event(
+                kind, t, greenlet=id, exception=exception, sample=ended(id, kind, account, t - began if began else None)
+            )
+        )
 
     def _tell_begun(self, events: list[Event]) -> None:
         """Tell which of the living have begun, a bounded number per tick."""
@@ -160,12 +164,13 @@ class NativeDrain:
         )
 
 
-def ended(id: int, kind: Any, account: Account | None) -> GreenletSample:
-    """Return the account of a whole life (None where nothing was accounted)."""
+def ended(id: int, kind: Any, account: Account | None, lived: float | None) -> GreenletSample:
+    """Return the account of a life of `lived` seconds since it began (None where nothing was accounted)."""
     if account is None:
         return GreenletSample(id=id, state=kind)
     run, ready, switches, longest = account if isinstance(account, tuple) else (account, 0.0, 1, account)
-    return GreenletSample(id=id, state=kind, run_time=run, ready_time=ready, switches=switches, longest_run=longest)
+    wait = None if lived is None else max(0.0, lived - run - ready)
+    return GreenletSample(id, kind, None, None, run, ready, wait, switches, longest)
 
 
 def exception_record(exc_info: tuple[Any, Any, Any] | None) -> ExceptionRecord | None:

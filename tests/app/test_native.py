@@ -85,6 +85,8 @@ def test_life_of_a_greenlet_is_told_in_order(thread: RuntimeThread, probe: Nativ
     assert ended.sample.switches == 2
     assert ended.sample.run_time is not None
     assert 0 < ended.sample.run_time < 1
+    assert ended.sample.wait_time is not None
+    assert ended.sample.wait_time > 0
 
 
 def test_spawn_site_is_the_programs_own_line(thread: RuntimeThread, probe: NativeProbe) -> None:
