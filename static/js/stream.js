@@ -26,6 +26,15 @@ export function merge(into, patch) {
   return into;
 }
 
+/** Reloading helps after a restart, but not for ever under a server whose workers take turns. @returns {boolean} */
+function mayReload() {
+  const now = Date.now(), key = "greenscope_reloads";
+  const recent = JSON.parse(sessionStorage.getItem(key) ?? "[]").filter((/** @type {number} */ when) => now - when < 15_000);
+  if (recent.length >= 2) return false;
+  sessionStorage.setItem(key, JSON.stringify([...recent, now]));
+  return true;
+}
+
 export class Stream {
   /** @param {{onPatch: (patch: any) => void, onEvent?: (kind: string, event: any) => void, onStatus: (status: Status) => void}} hooks */
   constructor(hooks) {
@@ -80,24 +89,26 @@ export class Stream {
     this.source = null;
   }
 
-  /** @param {MessageEvent | null} event */
+  /** @param {MessageEvent | null} event @returns {boolean} whether it is of the process that this page is of */
   hear(event) {
-    this.heard = performance.now();
-    this.lastGood = Date.now();
-    this.backoff = 2000;
     const epoch = event?.lastEventId.split("-")[0];
     if (epoch && this.epoch && epoch !== this.epoch) {
       // another process answers now: its ids mean other greenlets, so nothing on this page holds any more
       this.close();
-      location.reload();
-      return;
+      if (mayReload()) location.reload();
+      else this.again(); // several processes take turns at this address: ours may answer next time
+      return false;
     }
+    this.heard = performance.now();
+    this.lastGood = Date.now();
+    if (event) this.backoff = 2000;
     if (this.link !== "live") this.say("live");
+    return true;
   }
 
   /** @param {MessageEvent} event */
   receive(event) {
-    this.hear(event);
+    if (!this.hear(event)) return;
     const patch = JSON.parse(event.data);
     if (!this.paused) return this.hooks.onPatch(patch);
     if (this.wanted.view !== "events") this.changes += patch.rows ? Object.keys(patch.rows).length : 1;
@@ -107,7 +118,7 @@ export class Stream {
 
   /** @param {string} kind @param {MessageEvent} event */
   happen(kind, event) {
-    this.hear(event);
+    if (!this.hear(event)) return;
     if (!this.hooks.onEvent) return;
     const happened = JSON.parse(event.data);
     if (!this.paused) return this.hooks.onEvent(kind, happened);
@@ -121,7 +132,11 @@ export class Stream {
     if (source !== this.source) return;
     // each try that fails comes here: what is stale stays so until somebody answers
     if (this.link !== "stale") this.say("reconnecting");
-    if (source.readyState !== EventSource.CLOSED) return;
+    if (source.readyState === EventSource.CLOSED) this.again();
+  }
+
+  again() {
+    if (this.link !== "stale") this.say("reconnecting");
     this.retry = setTimeout(() => this.rebuild(), this.backoff);
     this.backoff = Math.min(this.backoff * 2, MOST_BACKOFF_MS);
   }

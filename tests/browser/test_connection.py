@@ -25,6 +25,20 @@ def test_page_survives_a_restart_of_the_program(start_observed: Start, visit: Vi
     assert page.url.endswith("q=stage")
 
 
+def test_page_of_a_process_that_does_not_answer_reloads_twice_and_then_waits_for_it(tab: Any) -> None:
+    page = tab.page
+    page.add_init_script(
+        "document.addEventListener('readystatechange', () => { document.body.dataset.epoch = '0'.repeat(12) })"
+    )
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(tab.observed.base + "/greenlets", wait_until="domcontentloaded")
+    page.wait_for_function(
+        "() => performance.getEntriesByType('resource').filter(e => e.name.includes('/events')).length > 1"
+    )
+    assert sum(url.endswith("/greenlets") for url in asked) == 3
+
+
 def test_pause_holds_this_view_and_counts_what_happens(tab: Any) -> None:
     page = tab.open("/greenlets?state=live")
     page.click("#pause")
