@@ -127,10 +127,6 @@ class Failure:
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
-    def ready(self) -> bool:
-        """Return True."""
-        return True
-
     def successful(self) -> bool:
         """Return False."""
         return False
@@ -143,8 +139,8 @@ class IMapUnordered(Greenlet):
     """An iterator over results, in order of ending; the greenlet takes items and spawns."""
 
     waits_as = "map"
-    #: the first in the queue may not have ended yet
-    _ordered = False
+    #: of those in the queue, the ones that have ended and told it; None: all have
+    _ended: Any = None
 
     def __init__(
         self,
@@ -181,7 +177,10 @@ class IMapUnordered(Greenlet):
                 self._on_spawned(one)
                 one.rawlink(on_result)
         except BaseException as error:
-            self.queue.append(Failure(error))
+            failure = Failure(error)
+            self.queue.append(failure)
+            if self._ended is not None:
+                self._ended.add(failure)
             raise
         finally:
             self._source = self._unread = None
@@ -212,20 +211,22 @@ class IMapUnordered(Greenlet):
         """Return the next result, or raise its error. Blocks."""
         if self._unread is not None:
             self._unread.release()
-        queue = self.queue
-        if not queue or (self._ordered and not queue[0].ready()):
+        queue, ended = self.queue, self._ended
+        if not queue or (ended is not None and queue[0] not in ended):
             self._wait_next()
         one = queue.popleft()
+        if ended is not None:
+            ended.remove(one)
         return one.value if one.successful() else one._raise_exception()
 
     next = __next__
 
     def _wait_next(self) -> None:
-        """Wait until the first in the queue is ready. Blocks; StopIteration when none will be (difference 2)."""
-        queue, readers = self.queue, self._readers
+        """Wait until the first in the queue has ended. Blocks; StopIteration when none will (difference 2)."""
+        queue, ended, readers = self.queue, self._ended, self._readers
         raw: Any = getcurrent()
         current_hub(raw)
-        while not queue or not queue[0].ready():
+        while not queue or (ended is not None and queue[0] not in ended):
             if self.dead and not queue and not self._outstanding:
                 raise StopIteration
             readers[raw] = self
@@ -238,12 +239,15 @@ class IMapUnordered(Greenlet):
 class IMap(IMapUnordered):
     """An iterator over results, in order of the items."""
 
-    _ordered = True
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        IMapUnordered.__init__(self, *args, **kwargs)
+        self._ended = set()
 
     def _on_spawned(self, one: Any) -> None:
         self.queue.append(one)
 
     def _on_result(self, one: Any) -> None:
         self._outstanding -= 1
+        self._ended.add(one)
         if self._readers:
             self._call_readers(one)

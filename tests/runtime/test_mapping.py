@@ -208,6 +208,17 @@ def test_imap_result_is_not_lost_when_a_reader_gives_up(method: str) -> None:
     assert not iterator._readers
 
 
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+@pytest.mark.parametrize("maxsize", [None, 1, 3])
+def test_imap_result_is_read_when_its_greenlet_has_left_the_pool(method: str, maxsize: int | None) -> None:
+    pool = Pool(3)
+    iterator = getattr(pool, method)(abs, range(5), maxsize=maxsize)
+    sleep(0)
+    members = [(next(iterator), len(pool))[1] for _ in range(5)]
+    assert members[-1] == 0
+    assert pool.free_count() == 3
+
+
 def test_imap_unordered_serves_several_readers() -> None:
     iterator = Pool(3).imap_unordered(square, range(20))
     found: list[int] = []
