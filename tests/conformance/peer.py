@@ -15,7 +15,10 @@ import traceback
 from types import ModuleType
 from typing import Any
 
-MODULES = ("event", "hub", "local", "lock", "pool", "queue", "timeout", "exceptions")
+MODULES = (
+    *("event", "hub", "local", "lock", "pool", "queue", "timeout", "exceptions"),
+    *("select", "socket", "subprocess", "threadpool"),
+)
 
 #: seconds of the runtime's own Timeout for one case
 CASE_SECONDS = 5
