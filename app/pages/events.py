@@ -49,6 +49,7 @@ async def events(request: Request) -> Response:
             "name": "",
             "greenlet": None,
             "group": None,
+            "id": None,
             **event,
             "note": note_of(event),
             "group_name": event.get("group_name") or names.get(event.get("group")),

@@ -97,11 +97,14 @@ export async function askKill(what, id, then) {
   after = then ?? (() => opener instanceof HTMLElement && opener.isConnected && opener.focus());
   dialog.replaceChildren(h("div", { class: "body" }, h("h2", { id: "dialog-title" }, "Looking at what it would do…")));
   dialog.showModal();
-  const { content } = await fragment(`${base}/${what}/${id}/kill`);
-  const form = /** @type {HTMLFormElement | null} */ (find("form.kill", content));
+  const asked = await fragment(`${base}/${what}/${id}/kill`).catch(() => null);
+  const form = /** @type {HTMLFormElement | null} */ (asked && find("form.kill", asked.content));
   const elsewhere = form && form.dataset.epoch !== document.body.dataset.epoch;
   if (!form || elsewhere) {
-    dialog.replaceChildren(h("div", { class: "body" }, h("h2", { id: "dialog-title" }, elsewhere ? "Another process answers now. Reload the page." : "It is not there any more.")),
+    const why = elsewhere ? "Another process answers now. Reload the page."
+      : asked === null ? "The dashboard does not answer. Nothing was done."
+      : asked.status === 404 ? "It is not there any more." : `This cannot be asked now (${asked.status}).`;
+    dialog.replaceChildren(h("div", { class: "body" }, h("h2", { id: "dialog-title" }, why)),
       h("footer", {}, h("button", { type: "button", "data-close": true, autofocus: true }, "Close")));
     return;
   }

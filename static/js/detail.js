@@ -3,6 +3,9 @@
 
 import { base, find, fragment, h, replaceParts } from "./dom.js";
 
+/** After so long it is said that an answer is awaited; before, a word would only flicker. */
+const SLOW_MS = 250;
+
 export class Detail {
   /** @param {HTMLElement} root @param {() => string} close where the close button leads, "" for none @param {1 | 2} [level] of the heading */
   constructor(root, close, level = 2) {
@@ -19,7 +22,14 @@ export class Detail {
   async show(id, young = false) {
     this.id = id;
     this.patience = young ? 20 : 0;
+    const slow = setTimeout(() => id === this.id && this.#say(`Looking at greenlet ${id}…`), SLOW_MS);
     await this.refresh(true);
+    clearTimeout(slow);
+  }
+
+  /** @param {string} sentence */
+  #say(sentence) {
+    this.root.replaceChildren(h("p", { class: "empty", role: "status" }, sentence));
   }
 
   hide() {
@@ -38,13 +48,13 @@ export class Detail {
       if (id !== this.id) return;
       const old = find("article.detail", this.root), fresh = find("article.detail", content);
       if (status === 202) {
-        if (this.patience <= 1) this.root.replaceChildren(h("p", { class: "empty" }, `Greenlet ${id} has not been seen yet.`));
+        if (this.patience <= 1) this.#say(`Greenlet ${id} has not been seen yet.`);
         this.patience -= 1;
         if (this.patience > 0) setTimeout(() => id === this.id && this.refresh(true), 150);
         return;
       }
       if (!ok || !fresh) {
-        if (whole || status === 404) this.root.replaceChildren(h("p", { class: "empty" }, status === 404 ? `Greenlet ${id} is not known (any more).` : "It cannot be shown now."));
+        if (whole || status === 404) this.#say(status === 404 ? `Greenlet ${id} is not known (any more).` : `Greenlet ${id} cannot be shown now.`);
         if (status === 404) this.stop();
         return;
       }
@@ -54,7 +64,8 @@ export class Detail {
         old.dataset.state = fresh.dataset.state;
       }
     } catch {
-      // the connection's badge tells that the program does not answer; the next turn tries again
+      // the connection's badge tells that nobody answers, and the next turn tries again; what is shown stays
+      if (whole && id === this.id) this.#say(`Greenlet ${id} cannot be shown: the dashboard does not answer now.`);
     } finally {
       if (id === this.id) this.busy = false;
     }

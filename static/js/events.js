@@ -41,7 +41,7 @@ export function start(page) {
       h("td", { class: "c-t" }, clock(event.t)),
       h("td", { class: "c-kind" }, h("span", { class: "kind", "data-tone": tone, "data-glyph": glyph }, event.kind.replace("_", " "))),
       greenlet, group,
-      h("td", { class: "c-detail", title: text }, text),
+      h("td", { class: "c-detail", title: text }, event.kind === "finding" && event.id ? h("a", { href: `${base}/findings#${event.id}` }, text) : text),
       h("td", { class: "c-seq r" }, String(event.seq ?? "")));
   };
 

@@ -101,7 +101,7 @@ class GreenletTable {
     const answer = await response.json();
     if (!response.ok) {
       this.field.setAttribute("aria-invalid", "true");
-      return setText(fault, answer.message ?? "This cannot be searched for.");
+      return setText(fault, (answer.message ?? "This cannot be searched for.").replace(/^q /, "The search "));
     }
     this.field.removeAttribute("aria-invalid");
     setText(fault, "");

@@ -143,3 +143,15 @@ def test_read_only_shows_no_button_and_says_why(start_observed: Start, visit: Vi
     page = tab.open("/spawn")
     assert "Read-only" in page.inner_text("main")
     assert page.is_disabled("#spawn [type=submit]")
+
+
+def test_question_before_a_kill_says_when_nobody_answers(start_observed: Start, visit: Visit) -> None:
+    tab = visit(start_observed("--still"))
+    tab.expected.append("ERR_FAILED")
+    page = tab.open("/greenlets/2")
+    page.route("**/greenlets/2/kill", lambda route: route.abort())
+    page.click("[data-kill]")
+    page.wait_for_function("() => document.querySelector('#dialog h2').textContent.includes('does not answer')")
+    assert page.locator("#dialog [type=submit]").count() == 0
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#dialog", state="hidden")

@@ -28,6 +28,7 @@ def test_search_that_makes_no_sense_is_told_under_the_box(tab: Any) -> None:
     page = tab.open("/greenlets")
     page.fill("#q", "colour:green")
     page.wait_for_function("() => document.querySelector('#q-fault').textContent.includes('colour')")
+    assert page.inner_text("#q-fault").startswith("The search knows no field")
     assert page.get_attribute("#q", "aria-invalid") == "true"
     assert page.locator("#rows tr").count() > 50, "the rows of before stay"
     page.fill("#q", "")
@@ -95,6 +96,29 @@ def test_row_opens_a_drawer_with_its_own_address(tab: Any) -> None:
     page.wait_for_selector("#drawer", state="hidden")
     page.goto(f"{tab.observed.base}/greenlets?open={opened}")
     assert page.inner_text("#drawer h2") == "stage read"
+
+
+def test_drawer_says_that_it_waits_and_that_nobody_answers(start_observed: Start, visit: Visit) -> None:
+    tab = visit(start_observed("--still"))
+    tab.expected.append("ERR_FAILED")
+    page = tab.open("/greenlets?state=live")
+    held: list[Any] = []
+    page.route("**/greenlets/*fragment=1*", lambda route: held.append(route))
+    page.click('#rows tr[data-id="2"] .c-state')
+    page.wait_for_function("() => document.querySelector('#drawer').textContent === 'Looking at greenlet 2…'")
+    held.pop().continue_()
+    page.wait_for_selector('#drawer article[data-greenlet="2"]')
+    page.click('#rows tr[data-id="3"] .c-state')
+    page.wait_for_function("() => document.querySelector('#drawer').textContent === 'Looking at greenlet 3…'")
+    while held:
+        held.pop().abort()
+    page.wait_for_function("() => document.querySelector('#drawer').textContent.includes('does not answer now')")
+
+
+def test_drawer_leaves_whole_columns_beside_it(tab: Any) -> None:
+    page = tab.open("/greenlets?state=live&open=2")
+    page.wait_for_selector("#drawer article.detail")
+    assert page.evaluate("document.querySelector('#wrap').scrollWidth <= document.querySelector('#wrap').clientWidth")
 
 
 def test_columns_are_chosen_and_remembered(tab: Any) -> None:
