@@ -116,6 +116,7 @@ async def greenlets(request: Request) -> Response:
         | {"group": ident(query.group) or ""},
         fault=fault,
         result=result,
+        several=feed.several,
         marks=alerts_of(feed).marks(row["id"] for row in result.rows),
         headline=headline(counts),
         chips=make_chips(counts, result.total, query, links),

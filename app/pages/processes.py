@@ -25,4 +25,4 @@ async def processes(request: Request) -> Response:
     return render(request, "processes.html", PAGE, processes=rows_of(request.app.state.dashboard), tones=TONES)
 
 
-PAGE = Page("/processes", "processes", "Processes", processes, icon="rows-3")
+PAGE = Page("/processes", "processes", "Processes", processes, icon="server")

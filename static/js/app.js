@@ -27,6 +27,7 @@ const MODULES = {
   stacks: () => import("./look.js"),
   waits: () => import("./look.js"),
   tree: () => import("./look.js"),
+  processes: () => import("./look.js"),
   tail: () => import("./events.js"),
   spawn: () => import("./spawn.js"),
   audit: () => import("./audit.js"),

@@ -31,7 +31,7 @@ function makeRow(group, controls) {
   if (controls.resize && group.kind === "pool") tool({ type: "button", "data-resize": group.id, "data-size": String(group.size), "data-name": name, "aria-label": `Resize ${name}`, title: "Resize" }, "scaling");
   if (controls.kill) tool({ type: "button", class: "danger", "data-kill-group": group.id, "aria-label": `Kill all in ${name}`, title: "Kill all members" }, "octagon-x");
   return h("tr", { "data-group": group.id },
-    h("td", { class: "c-group cut" }, h("a", { href: `${base}/groups/${group.id}` }, name), " ", h("span", { class: "dim" }, group.kind)),
+    h("td", { class: "c-group cut" }, h("a", { href: `${base}/groups/${group.id}` }, name), " ", h("span", { class: "dim" }, group.id.includes("-") ? `${group.kind} of ${group.id.split("-")[0]}` : group.kind)),
     h("td", { class: "c-slots" }, /** @type {any} */ (slots)),
     cell("In use", "use"), cell("Waiters", "waiters"), cell("Peak", "peak"), cell("Done/s", "rate"), cell("Failing/s", "failing"),
     cell("Succeeded", "succeeded"), cell("Failed", "failed"), cell("Killed", "killed"), tools);

@@ -48,3 +48,15 @@ def test_groups_form_spawns_into_this_group(board: Any) -> None:
 
 def test_groups_form_is_not_offered_where_nothing_can_be_spawned(make_board: Callable[..., Any]) -> None:
     assert "spawn-into" not in page_of(make_board(control=False), "/groups/1")
+
+
+def test_page_over_several_processes_tells_them_apart(board: Any) -> None:
+    feed = board.dashboard.feed
+    feed.several = True
+    rows = feed.groups()
+    feed.groups = lambda: [{**rows[0], "id": "4711-1"}]
+    assert "pool of 4711" in page_of(board, "/groups")
+    assert 'class="live several"' in page_of(board, "/greenlets")
+    html = page_of(board, "/processes")
+    assert 'data-part="processes"' in html
+    assert f">{board.dashboard.health()['pid']}</a>" in html
