@@ -277,7 +277,9 @@ class GreenletTable {
     this.drawer.hidden = true;
     if (push) history.pushState(null, "", this.address({ open: "" }));
     this.select();
-    this.rows.get(id)?.tr.querySelector("a")?.focus({ preventScroll: true });
+    // its row may be gone meanwhile, and the focus must not be lost with it
+    const next = this.rows.get(id)?.tr.querySelector("a") ?? find("a[data-row]", this.body) ?? this.wrap;
+    /** @type {HTMLElement} */ (next).focus({ preventScroll: true });
   }
 
   select() {

@@ -21,6 +21,7 @@ PAGES = (
     "/tree",
     "/spawn",
     "/audit",
+    "/processes",
     "/greenlets/987654321",
 )
 

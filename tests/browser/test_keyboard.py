@@ -59,3 +59,20 @@ def test_focus_stays_on_its_greenlet_while_others_come_and_go(tab: Any) -> None:
     focused = page.evaluate("document.activeElement.closest('tr').dataset.id")
     page.wait_for_timeout(2500)
     assert page.evaluate("document.activeElement.closest('tr')?.dataset.id") == focused
+
+
+def test_focus_moves_on_when_the_row_of_a_closed_drawer_is_gone(tab: Any) -> None:
+    page = tab.open("/greenlets?state=live&q=retry")
+    page.keyboard.press("j")
+    id = page.evaluate("document.activeElement.closest('tr').dataset.id")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#drawer article.detail")
+    page.evaluate(
+        "(id) => fetch(`api/greenlets/${id}/kill`, { method: 'POST',"
+        " headers: { 'Content-Type': 'application/json' }, body: '{}' })",
+        id,
+    )
+    page.wait_for_function("(id) => !document.querySelector(`#rows tr[data-id='${id}']`)", arg=id)
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#drawer", state="hidden")
+    assert page.evaluate("document.activeElement.closest('#rows, #wrap') !== null")
