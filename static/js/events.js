@@ -1,6 +1,6 @@
 // The tail of events: newest first, held while somebody points, at most 500 rows however fast they come.
 
-import { all, base, data, find, h, setText } from "./dom.js";
+import { all, base, data, find, fragment, h, setText } from "./dom.js";
 import { KINDS, clock, count } from "./format.js";
 import { EVENT_KINDS } from "./stream.js";
 
@@ -83,16 +83,18 @@ export function start(page) {
     }
     seen += 1;
     if (happened.seq) after = `${document.body.dataset.epoch}-${happened.seq}`;
-    if (!matches(happened)) return;
+    if (!matches(happened) || happened.seq <= drawn) return;
     waiting.push(happened);
     if (waiting.length > MOST * 2) waiting = waiting.slice(-MOST);
   });
   const newest = find("tr", body)?.dataset.seq;
+  /** the newest that the server has drawn: what the stream tells of before is there already */
+  let drawn = Number(newest ?? 0);
   let after = newest ? `${document.body.dataset.epoch}-${newest}` : "";
   const connect = () => page.stream.open({ after, kinds: kinds || EVENT_KINDS.filter((kind) => kind !== "gap" && kind !== "reset").join(), view: "events" });
   connect();
 
-  find("#kinds")?.addEventListener("click", (event) => {
+  find("#kinds")?.addEventListener("click", async (event) => {
     const chip = event.target instanceof Element ? /** @type {HTMLElement | null} */ (event.target.closest("[data-kinds]")) : null;
     if (!chip || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
@@ -102,8 +104,17 @@ export function start(page) {
     const wanted = new Set(kinds ? kinds.split(",") : EVENT_KINDS);
     waiting = [];
     for (const row of all("tr", body)) if (!wanted.has((find(".kind", row)?.textContent ?? "").replace(" ", "_"))) row.remove();
-    history.replaceState(null, "", chip.getAttribute("href"));
+    const address = chip.getAttribute("href") ?? "";
+    history.replaceState(null, "", address);
     connect();
+    // of these kinds there may be older ones than are shown: the server draws its newest
+    const answer = await fragment(address).catch(() => null), fresh = answer?.ok ? find("#rows", answer.content) : null;
+    if (!fresh || kinds !== chip.dataset.kinds) return;
+    drawn = Math.max(drawn, Number(find("tr", fresh)?.dataset.seq ?? 0));
+    waiting = waiting.filter((one) => !(one.seq <= drawn));
+    const later = all("tr", body).filter((row) => Number(row.dataset.seq) > drawn);
+    body.replaceChildren(...later, ...Array.from(fresh.children));
+    if (nothing) nothing.hidden = body.childElementCount > 0;
   });
   let typing = 0;
   field?.addEventListener("input", () => {

@@ -114,3 +114,12 @@ def test_what_is_stale_stays_so_and_nothing_in_it_moves(start_observed: Start, v
     assert page.evaluate("[...window.said].filter((link) => link !== 'stale')") == []
     assert page.evaluate(shown) == before, "no age goes on and no line moves while nobody tells"
     assert "stale since" in page.inner_text("#badge")
+
+
+def test_tail_of_a_kind_shows_those_that_were_before_what_is_shown(start_observed: Start, visit: Visit) -> None:
+    page = visit(start_observed("--still")).open("/tail")
+    page.evaluate("document.querySelectorAll('#rows tr').forEach((row) => row.remove())")
+    page.click('a[data-kinds="failed"]')
+    page.wait_for_function("() => document.querySelectorAll('#rows .kind').length > 0")
+    kinds = page.eval_on_selector_all("#rows .kind", "kinds => [...new Set(kinds.map((kind) => kind.textContent))]")
+    assert kinds == ["failed"]
