@@ -12,15 +12,19 @@ raising the counter. So nobody starves, and there is no lock convoy either.
 
 A slot is never lost: whoever is called and then killed calls the next one.
 
-Threads: any thread may acquire and release. A greenlet that waits for what another
-thread holds keeps its hub alive. A thread without a hub waits natively: Python's
-own import and logging locks must not make hubs.
+Threads: any thread may acquire and release. From the moment in which a second one does,
+whoever stands in line keeps its hub alive, which cannot see who will release. A thread
+without a hub waits natively: Python's own import and logging locks must not make hubs.
+What takes more than one step (`linkable` tells what a step is) is done under one native
+lock for all semaphores: handing over, giving up, holding a hub. The quick ways need none.
 
 Deliberate difference from gevent:
 1. gevent starves whoever waits while one greenlet releases and acquires in turns.
 """
 
+import os
 from _thread import allocate_lock, get_ident
+from threading import RLock
 from time import monotonic
 from typing import Any
 
@@ -29,12 +33,16 @@ from greenlet import getcurrent
 from greenscope.runtime.hub import Hub, get_hub_if_exists
 from greenscope.runtime.linkable import Linkable
 from greenscope.runtime.timeout import Timeout, limit
-from greenscope.runtime.waiting import call_first, current_hub, park, park_until
+from greenscope.runtime.waiting import call_first, current_hub, park, park_until, wake
 
 __all__ = ["BoundedSemaphore", "Semaphore"]
 
 #: how often others may be faster than those who wait
 PATIENCE = 50
+
+#: one for all: it is held for a moment, where few come; again by who has it, as a finalizer may release
+_guard = RLock()
+os.register_at_fork(after_in_child=_guard._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 class NativeThread:
@@ -63,7 +71,7 @@ class Semaphore(Linkable):
     As a context manager it holds one slot.
     """
 
-    __slots__ = ("_handed", "_ident", "_robbed", "_shared", "counter")
+    __slots__ = ("_handed", "_held", "_ident", "_robbed", "counter")
     waits_as = "semaphore"
     _links_while_ready = True
 
@@ -72,9 +80,10 @@ class Semaphore(Linkable):
             raise ValueError("semaphore initial value must be >= 0")
         Linkable.__init__(self, hub)
         self.counter = value
-        #: the thread that acquired first, and whether others did, too
+        #: the thread that acquired first
         self._ident: int | None = None
-        self._shared = False
+        #: once another one did, too: those in line whose hubs are held for it
+        self._held: set[Any] | None = None
         #: how often somebody else was faster than the first in line
         self._robbed = 0
         #: those to whom a slot was handed over and who have not run yet
@@ -113,8 +122,28 @@ class Semaphore(Linkable):
     def _note_thread(self, ident: int) -> None:
         if self._ident is None:
             self._ident = ident
-        else:
-            self._shared = True
+        elif self._held is None:
+            with _guard:
+                if self._held is None:
+                    self._held = set()
+                for raw in list(self._waiters):
+                    if raw in self._waiters:
+                        self._hold(raw)
+
+    def _hold(self, raw: Any) -> None:
+        """Keep the hub of one in line alive until it has left: who releases is nothing that it could see."""
+        with _guard:
+            held = self._held
+            if held is not None and raw not in held and raw.__class__ is not NativeThread:
+                held.add(raw)
+                raw.hub.holds += 1
+
+    def _let_go(self, raw: Any) -> None:
+        """Undo _hold()."""
+        with _guard:
+            if self._held is not None and raw in self._held:
+                self._held.remove(raw)
+                raw.hub.holds -= 1
 
     def _acquire_in_line(self, timeout: Any, shown: Any) -> bool:
         """Wait for a slot, shown to observers as waiting for `shown`; False after `timeout`. Blocks."""
@@ -122,22 +151,21 @@ class Semaphore(Linkable):
         try:
             hub = raw.hub
         except AttributeError:
-            if self._shared and get_hub_if_exists() is None:
+            if self._held is not None and get_hub_if_exists() is None:
                 return self._acquire_natively(timeout)
             hub = current_hub(raw)
-        if self.hub is None:
+        if self.hub is None or self._held is None:  # a thread may have ended, and another got its number
             self.hub = hub
-        shared = self._shared
-        if shared:
-            hub.hold()  # who releases is nothing that our hub could see
         line = self._waiters
         line[raw] = shown
+        if self._held is not None:  # asked now that we stand in line
+            self._hold(raw)
         taken = False
         try:
             if timeout is not None:
                 taken = self._acquire_until(raw, timeout, shown)
                 return taken
-            while self.counter <= 0:  # asked again now that we stand in line
+            while self.counter <= 0:  # and this, too
                 park(shown)
                 if self._handed and raw in self._handed:
                     self._handed.remove(raw)
@@ -149,11 +177,12 @@ class Semaphore(Linkable):
             taken = True
             return True
         finally:
-            if shared:
-                hub.release()
-            called = line.pop(raw, line) is line
-            if not taken:
-                self._give_up(raw, called)
+            if taken:
+                line.pop(raw, None)
+            else:
+                self._give_up(raw)
+            if self._held is not None:
+                self._let_go(raw)
 
     def _acquire_until(self, raw: Any, timeout: Any, shown: Any) -> bool:
         """Do the same with a time-out; the caller sees to the line."""
@@ -185,6 +214,8 @@ class Semaphore(Linkable):
         self._robbed += 1
         self._waiters[raw] = shown
         self._waiters.move_to_end(raw, last=False)
+        if self._held is not None:
+            self._hold(raw)
 
     def _acquire_natively(self, seconds: float | None) -> bool:
         """Wait in a thread that has no hub. Blocks the thread."""
@@ -208,15 +239,18 @@ class Semaphore(Linkable):
             taken = True
             return True
         finally:
-            called = line.pop(thread, line) is line
-            if not taken:
-                self._give_up(thread, called)
+            if taken:
+                line.pop(thread, None)
+            else:
+                self._give_up(thread)
 
-    def _give_up(self, raw: Any, called: bool) -> None:
-        """Go without a slot; if we were called, the next one in line is called instead."""
-        if raw in self._handed:
-            self._handed.remove(raw)
-            self.counter += 1
+    def _give_up(self, raw: Any) -> None:
+        """Leave the line without a slot; if we were called, the next one in line is called instead."""
+        with _guard:
+            called = self._waiters.pop(raw, _guard) is _guard
+            if raw in self._handed:
+                self._handed.remove(raw)
+                self.counter += 1
         if called and self._waiters and self.counter > 0:
             call_first(self._waiters)
 
@@ -239,7 +273,7 @@ class Semaphore(Linkable):
         if self._waiters and self.counter > 0:
             if not self._robbed:
                 call_first(self._waiters)
-            elif self._robbed <= PATIENCE and not self._shared and self.hub is not None:
+            elif self._robbed <= PATIENCE and self._held is None and self.hub is not None:
                 self.hub.ready.append(self)
                 if self.hub.sleeping:
                     self.hub.poller.wake()
@@ -252,11 +286,19 @@ class Semaphore(Linkable):
     def _hand_over(self) -> None:
         """Give a slot to the first in line, so that nobody can be faster."""
         self._robbed = 0
-        raw = next(iter(self._waiters), None)
-        if raw is not None:
+        with _guard:
+            if self.counter <= 0:
+                return  # another thread was faster: it will call
             self.counter -= 1
-            self._handed.add(raw)
-            call_first(self._waiters)
+            try:
+                raw, shown = self._waiters.popitem(last=False)
+            except KeyError:  # whoever stood there has left
+                self.counter += 1
+                if self._waiters:  # and another one came
+                    call_first(self._waiters)
+            else:
+                self._handed.add(raw)
+                wake(raw, shown)
 
     def _turn(self, hub: Hub) -> None:
         """Call as many as there are slots; called by the hub when it takes this from the ready queue."""

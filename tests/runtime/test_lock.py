@@ -373,6 +373,55 @@ def test_semaphore_greenlet_waits_for_what_a_thread_holds() -> None:
     assert get_hub().holds == 0
 
 
+def test_semaphore_that_a_second_thread_comes_to_keeps_the_hubs_of_those_in_line_alive() -> None:
+    semaphore = Semaphore(1)
+    semaphore.acquire()
+    hub = get_hub()
+    waiter = spawn(semaphore.acquire)
+    sleep(0)
+    assert hub.holds == 0
+    come = threading.Event()
+
+    def release() -> None:
+        assert semaphore.acquire(blocking=False) is False
+        come.set()
+        while not hub.sleeping:
+            pass
+        semaphore.release()
+
+    thread = in_thread(release)
+    come.wait(5)
+    assert waiter.get() is True
+    thread.join(5)
+    assert hub.holds == 0
+
+
+def test_semaphore_forgets_the_hub_of_a_thread_whose_number_another_one_has_got() -> None:
+    semaphore = Semaphore(0)
+    in_thread(lambda: semaphore.acquire(timeout=0.001)).join(5)
+    semaphore._ident = threading.get_ident()  # what the system does when it feels like it
+    waiter = spawn(semaphore.acquire)
+    sleep(0)
+    semaphore.release()
+    semaphore.acquire()
+    sleep(0)
+    assert not waiter.ready()  # it was robbed
+    semaphore.release()
+    assert waiter.get(timeout=1) is True
+
+
+def test_semaphore_hands_over_no_slot_that_another_thread_has_just_taken() -> None:
+    semaphore = Semaphore(0)
+    waiter = spawn(semaphore.acquire)
+    sleep(0)
+    semaphore._hand_over()  # as release() does, who saw a free slot a moment ago
+    sleep(0)
+    assert semaphore.counter == 0
+    assert not waiter.ready()
+    semaphore.release()
+    assert waiter.get(timeout=1) is True
+
+
 @pytest.mark.parametrize("with_hub", [True, False], ids=["hubs", "no hubs"])
 def test_semaphore_excludes_threads_from_each_other(with_hub: bool) -> None:
     semaphore = Semaphore(1)
