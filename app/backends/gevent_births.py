@@ -11,7 +11,6 @@ told of before it parks: gevent makes one for each `link` callback, and they wou
 import weakref
 from collections.abc import Callable
 from time import monotonic
-from types import FunctionType
 from typing import Any
 
 import gevent
@@ -22,6 +21,7 @@ from gevent.hub import Hub
 from greenscope.app.backends import gevent_discovery as discovery
 from greenscope.app.backends import gevent_tracing as tracing
 from greenscope.app.backends.gevent_registry import (
+    BORN,
     STARTED,
     Entry,
     GroupEntry,
@@ -82,7 +82,8 @@ class Births:
     def _adopt_main(self, lane: Lane, main: Any, now: float) -> Entry:
         entry = self._registry.new_entry(main, lane, now, "main")
         entry.started = now
-        self._registry.enter(entry, main)
+        self._registry.note(entry, BORN)
+        self._registry.note(entry, STARTED)
         return entry
 
     def _adopt_found(self, one: Any, memberships: dict[int, tuple[int, ...]]) -> None:
@@ -110,9 +111,10 @@ class Births:
             if not begun:
                 lane.pending += 1
         entry.groups = groups
+        self._registry.note(entry, BORN)
         if begun:
             entry.started = now
-        self._registry.enter(entry, one)
+            self._registry.note(entry, STARTED)
         return entry
 
     def _find_parent(self, one: Any) -> None:
@@ -132,9 +134,9 @@ class Births:
         """Return what gevent calls with each Greenlet that is started."""
         registry = self._registry
         lanes, ids = registry.lanes, registry.ids
-        get_ident, what_runs, caller_outside = discovery.thread_ident, discovery.what_runs, discovery.caller_outside
-        clock, identity, next_id = monotonic, id, ids.__next__
-        has_links, alive = Greenlet.has_links, Greenlet.__bool__
+        log, limit = registry.log, registry.log_limit
+        get_ident, what_runs = discovery.thread_ident, discovery.what_runs
+        has_links = Greenlet.has_links
         traces = self._traces
 
         def on_spawn(new: Any) -> None:
@@ -146,34 +148,28 @@ class Births:
                 if lane.hidden:
                     return
                 entry = Entry(new)
-                entry.id = next_id()
+                entry.id = next(ids)
                 entry.lane = lane
-                entry.born = entry.since = clock()
+                entry.born = entry.since = monotonic()
                 entry.started = entry.ended = entry.run = entry.ready = entry.longest = entry.killed_at = 0.0
                 entry.switches = entry.step = entry.skipped = 0
                 entry.outcome = entry.exception = None
                 entry.kind = "greenlet"
                 entry.known = True
                 entry.groups = ()
-                entry.plain = type(new) is Greenlet or type(new).__bool__ is alive
-                run = new._run
-                if type(run) is FunctionType and run.__closure__ is None:
-                    entry.function = run.__code__
-                else:
-                    entry.function = what_runs(run)
+                entry.function = what_runs(new._run)
                 entry.parent = lane.current.id if traces else _id_of_current(lane)
-                entry.origin = new.spawning_stack or caller_outside(2)
+                entry.origin = new.spawning_stack or discovery.caller_outside(2)
+                lane.entries[id(new)] = entry
                 lane.pending += 1
-                entries = lane.entries
-                key = identity(new)
-                if key in entries:
-                    registry.clear(lane, key, entry.born)
                 if has_links(new):
                     entry.groups = self._groups_of(new)
-                    entry.born = clock()
                 if not traces:
                     Greenlet.rawlink(new, self.on_end)
-                entries[key] = entry
+                if len(log) < limit:
+                    log.append(entry)
+                else:
+                    registry.note(entry, BORN)
             except Exception as error:
                 if not tracing.is_ours(error):
                     raise
@@ -191,8 +187,7 @@ class Births:
             entry = lane.entries.get(id(ended))
             if entry is not None and not entry.started and not tracing.is_stillborn(ended):
                 entry.started = entry.born  # nobody has seen when
-                if entry.step:
-                    self._registry.note(entry, STARTED)
+                self._registry.note(entry, STARTED)
             tracing.finish(self._registry, lane, ended, monotonic())
         except Exception as error:
             self._registry.fault("end link", error)
@@ -208,10 +203,11 @@ class Births:
         entry = self._registry.new_entry(target, lane, now, "raw")
         current = lane.current
         entry.parent = current.id if current.known else 0
-        if not discovery.is_spawned_raw(target):
+        if discovery.is_spawned_raw(target):
+            self._registry.note(entry, BORN)
+        else:
             entry.known = False
             lane.raws.append(entry)
-        self._registry.enter(entry, target)
         return entry
 
     def _adopt_hub(self, lane: Lane, hub: Any, now: float) -> Entry:

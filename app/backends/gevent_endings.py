@@ -50,10 +50,7 @@ class Endings:
                     if not entry.started or everything:
                         self._settle(lane, entry)
         for entry in self._registry.indexed():
-            if entry.ended:
-                if entry.skipped >> ENDED & 1:
-                    self._registry.forget(entry)
-            elif entry() is None:
+            if entry() is None and not entry.ended:
                 self._end_unseen(entry)
 
     def _settle(self, lane: Lane, entry: Entry) -> None:
@@ -96,9 +93,6 @@ class Endings:
     def _close_group(self, entry: GroupEntry, now: float) -> None:
         registry = self._registry
         registry.groups.pop(entry.id, None)
-        for lane in registry.shown_lanes():
-            lane.shed_of.pop(entry.id, None)
-            lane.shed_of_told.pop(entry.id, None)
         for key, other in list(registry.groups_by_key.items()):
             if other is entry:
                 registry.groups_by_key.pop(key, None)

@@ -1,21 +1,15 @@
 """What is known of each greenlet of a gevent program: one entry each, made in the hub, read by the dashboard.
 
     hub's thread                                    dashboard's thread
-    spawned ---> entry in its lane ---------------> noticed once per tick  (gevent_events)
-    end -------> [bounded log] -------------------> records, events        (gevent_events)
+    spawned, first switch, end -> [bounded log] --> records, events        (gevent_events)
     every switch -> counters in the entry  -------> samples                (gevent_view)
 
 An `Entry` is a weak reference to its greenlet: watching keeps nothing alive. It carries its numbers in slots, so
 that a switch costs a few stores and no call. A `Lane` is one thread with a hub: its entries by `id(greenlet)`
 (a greenlet's own hash and equality may be the program's code), who runs, and since when.
 
-Nothing is logged at a birth: a lane's entries are in the order of their births, so that the dashboard finds the new
-ones at the end. The log holds entries that have ended, and those that were noticed before they began and have begun
-since; what is told about each is worked out when it is drained. When the log is full, that is counted by kind.
-
-Most greenlets live and succeed between two looks of the dashboard. Of these a lane logs `left` per look; the others are
-shed, counted where they end and let go of at once, so that a burst leaves nothing for the garbage collector to walk
-through and nothing for the dashboard to do.
+The log holds the entry itself, once per thing that happened to it: born, started, ended, in this order. What is
+told about each is worked out when it is drained. When the log is full, the step is skipped and counted by kind.
 
 No lock anywhere: one thread writes a lane, others read it; log and counters rely on the atomicity of single
 operations on dict and deque.
@@ -28,9 +22,6 @@ from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any, Literal, TypeVar
 
-import greenlet
-from gevent import Greenlet
-
 from greenscope.app.model import ExceptionRecord, Site
 
 #: things kept in the log between two drains
@@ -38,18 +29,11 @@ LOG_LIMIT = 100_000
 #: texts of faults kept for the health page
 FAULTS_KEPT = 20
 
-#: what tells whether a greenlet lives, where the program has not told it otherwise
-_PLAIN = (Greenlet.__bool__, greenlet.greenlet.__bool__)
-
 T = TypeVar("T")
 Outcome = Literal["succeeded", "failed", "killed"]
-#: steps of a life: which is to be told next (0: the dashboard has not noticed it yet)
-BORN, STARTED, ENDED = 1, 2, 3
-_STEPS = ("", "spawned", "started", "ended")
-#: `skipped` of a life that was shed
-SHED = 1 << 4
-#: lives from birth to success between two looks that are told one by one, per lane; four looks a second
-SHORT_LIVES = 250
+#: steps of a life, as they appear in the log
+BORN, STARTED, ENDED = 0, 1, 2
+_STEPS = ("spawned", "started", "ended")
 
 
 class Entry(weakref.ref[Any]):
@@ -74,7 +58,6 @@ class Entry(weakref.ref[Any]):
         "origin",
         "outcome",
         "parent",
-        "plain",
         "ready",
         "run",
         "since",
@@ -104,8 +87,6 @@ class Entry(weakref.ref[Any]):
     killed_at: float
     outcome: Outcome | None
     exception: ExceptionRecord | None
-    #: whether its truth value may be asked: no code of the program tells it
-    plain: bool
     #: the next step to tell, and the steps that did not fit into the log (bits)
     step: int
     skipped: int
@@ -173,15 +154,10 @@ class Lane:
         "hub_entry",
         "ident",
         "last",
-        "left",
         "name",
         "pending",
         "previous",
         "raws",
-        "shed",
-        "shed_of",
-        "shed_of_told",
-        "shed_told",
         "trace",
         "traced",
         "turn_number",
@@ -204,13 +180,6 @@ class Lane:
         self.trace: Callable[[str, Any], None] | None = None
         self.previous: Callable[[str, Any], None] | None = None
         self.raws: deque[Entry] = deque()
-        #: short lives that may yet be logged until the next look; how many were shed, in all and by group
-        self.left = SHORT_LIVES
-        self.shed = 0
-        self.shed_of: dict[int, int] = {}
-        #: the same, as the dashboard has told it last
-        self.shed_told = 0
-        self.shed_of_told: dict[int, int] = {}
         self.batch_number = 0
         self.batch_since = now
         self.turn_number: int | None = None
@@ -239,47 +208,26 @@ class Registry:
         self.group_ids = itertools.count(1)
         #: id -> entry, the dashboard's thread's own
         self._index: dict[int, Entry] = {}
+        #: no id above this was ever given to a greenlet that the dashboard has heard of
+        self.highest = 0
 
     # -- the hub's side
 
-    def new_entry(self, found: Any, lane: Lane, now: float, kind: Literal["greenlet", "raw", "main"]) -> Entry:
-        """Make an entry with nothing in it yet; `enter` it when it is filled."""
-        entry = blank(found, next(self.ids), now, kind)
+    def new_entry(self, greenlet: Any, lane: Lane, now: float, kind: Literal["greenlet", "raw", "main"]) -> Entry:
+        """Make an entry with nothing in it yet, and let the lane find it."""
+        entry = blank(greenlet, next(self.ids), now, kind)
         entry.lane = lane
+        lane.entries[id(greenlet)] = entry
         return entry
 
-    def enter(self, entry: Entry, found: Any) -> None:
-        """Let an entry be found in its lane: behind all that are older."""
-        self.clear(entry.lane, id(found), entry.born)
-        entry.lane.entries[id(found)] = entry
-
-    def clear(self, lane: Lane, key: int, now: float) -> None:
-        """Take out the entry of a greenlet that vanished unseen and whose address has come again."""
-        entry = lane.entries.pop(key, None)
-        if entry is None or entry.kind == "hub" or entry.ended:
-            return
-        if not entry.started and entry.kind == "greenlet":
-            lane.pending -= 1
-        entry.outcome = "killed"
-        entry.ended = now
-        if entry.known:
-            self.note(entry, ENDED)
-
     def note(self, entry: Entry, step: int) -> None:
-        """Log that an entry has something to tell, or count it as dropped, with all that was not told before."""
+        """Log a step of a life, or count it as dropped."""
         if len(self.log) < self.log_limit:
             self.log.append(entry)
-            return
-        for lost in range(BORN, step) if not entry.step else ():
-            self._drop(entry, lost)
-        self._drop(entry, step)
-
-    def _drop(self, entry: Entry, step: int) -> None:
-        if step == STARTED and not entry.started:
-            return
-        entry.skipped |= 1 << step
-        kind = entry.outcome or "succeeded" if step == ENDED else _STEPS[step]
-        self.dropped[kind] = self.dropped.get(kind, 0) + 1
+        else:
+            entry.skipped |= 1 << step
+            kind = entry.outcome or "succeeded" if step == ENDED else _STEPS[step]
+            self.dropped[kind] = self.dropped.get(kind, 0) + 1
 
     def note_other(self, item: Block | KillNote | GroupEntry | Membership, kind: str) -> None:
         """Log something that is no step of a life, or count it as dropped."""
@@ -299,11 +247,6 @@ class Registry:
 
     # -- the dashboard's side
 
-    @property
-    def highest(self) -> int:
-        """No id above this was ever given."""
-        return int(repr(self.ids)[6:-1]) - 1  # "count(7)": the one way to see it that takes nothing
-
     def shown_lanes(self) -> list[Lane]:
         """Return the lanes of the program: without the dashboard's own and those that are gone."""
         return [lane for lane in snapshot(self.lanes) if not lane.hidden and not lane.gone]
@@ -318,6 +261,7 @@ class Registry:
     def learn(self, entry: Entry) -> None:
         """Let an entry be found by its id."""
         self._index[entry.id] = entry
+        self.highest = max(self.highest, entry.id)
 
     def forget(self, entry: Entry) -> None:
         """Let an ended entry no longer be found."""
@@ -339,19 +283,19 @@ class Registry:
         """Return all entries that the dashboard's thread has been told of and that have not been told as ended."""
         return list(self._index.values())
 
-    def id_of(self, found: Any) -> int | None:
+    def id_of(self, greenlet: Any) -> int | None:
         """Return the id of a greenlet (None: not registered, hidden, or a hub)."""
-        key = id(found)
+        key = id(greenlet)
         for lane in self.shown_lanes():
             entry = lane.entries.get(key)
-            if entry is not None and entry() is found:
+            if entry is not None and entry() is greenlet:
                 return entry.id if entry.kind != "hub" and entry.known else None
         return None
 
 
-def blank(found: Any, number: int, now: float, kind: Literal["greenlet", "raw", "main", "hub"]) -> Entry:
+def blank(greenlet: Any, number: int, now: float, kind: Literal["greenlet", "raw", "main", "hub"]) -> Entry:
     """Return an entry with all its slots filled; `lane` is the caller's to set."""
-    entry = Entry(found)
+    entry = Entry(greenlet)
     entry.id = number
     entry.born = entry.since = now
     entry.started = entry.ended = entry.run = entry.ready = entry.longest = entry.killed_at = 0.0
@@ -360,7 +304,6 @@ def blank(found: Any, number: int, now: float, kind: Literal["greenlet", "raw", 
     entry.kind = kind
     entry.known = True
     entry.groups = ()
-    entry.plain = type(found).__bool__ in _PLAIN
     return entry
 
 
@@ -381,17 +324,4 @@ def snapshot(mapping: dict[Any, T]) -> list[T]:
             continue  # it grew while it was copied
 
 
-__all__ = [
-    "BORN",
-    "ENDED",
-    "SHED",
-    "SHORT_LIVES",
-    "STARTED",
-    "Block",
-    "Entry",
-    "GroupEntry",
-    "KillNote",
-    "Lane",
-    "Membership",
-    "Registry",
-]
+__all__ = ["BORN", "ENDED", "STARTED", "Block", "Entry", "GroupEntry", "KillNote", "Lane", "Membership", "Registry"]

@@ -27,7 +27,7 @@ from gevent import Greenlet, GreenletExit
 
 from greenscope.app.backends.frames import traceback_sites
 from greenscope.app.backends.gevent_discovery import hidden
-from greenscope.app.backends.gevent_registry import ENDED, SHED, STARTED, Block, Entry, Lane, Registry, hub_entry
+from greenscope.app.backends.gevent_registry import ENDED, STARTED, Block, Entry, Lane, Registry, hub_entry
 from greenscope.app.model import ExceptionRecord
 
 Tracer = Callable[[str, Any], None]
@@ -48,8 +48,9 @@ _measured: dict[bool, float] = {}
 
 def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tracer:
     """Return the trace function of a lane; `full` also estimates ready time."""
-    entries, identity, clock = lane.entries, id, monotonic
-    is_dead, blocked_after = _is_dead, BLOCKED_AFTER
+    entries = lane.entries
+    is_dead = _is_dead
+    log, limit = registry.log, registry.log_limit
 
     def trace(event: str, args: Any) -> None:
         previous = lane.previous
@@ -58,30 +59,34 @@ def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tra
                 previous(event, args)
             return
         try:
-            now = clock()
+            now = monotonic()
             origin, target = args
             current = lane.current
-            if current is not lane.hub_entry:
-                lasted = now - lane.last
-                current.run += lasted
-                current.since = now
-                if lasted > current.longest:
-                    current.longest = lasted
-                if lasted > blocked_after:
-                    _note_block(registry, lane, current, now, lasted)
-                if not origin if current.plain else is_dead(origin):
-                    end(registry, lane, current, origin, now, event)
-            elif not origin:
+            lasted = now - lane.last
+            current.run += lasted
+            current.since = now
+            if lasted > current.longest:
+                current.longest = lasted
+            if lasted > BLOCKED_AFTER and current.kind != "hub":
+                _note_block(registry, lane, current, now, lasted)
+            if is_dead(origin):
                 finish(registry, lane, origin, now, event)
-            try:
-                entry = entries[identity(target)]
-            except KeyError:
+            entry = entries.get(id(target))
+            if entry is None:
                 entry = adopt(lane, target, now)
             entry.switches += 1
             if not entry.started:
                 if entry() is not target:  # the address of a greenlet that vanished unseen
+                    del entries[id(target)]
                     entry = adopt(lane, target, now)
-                begin(registry, lane, entry, now)
+                entry.started = now
+                if entry.kind == "greenlet":
+                    lane.pending -= 1
+                if entry.known:
+                    if len(log) < limit:
+                        log.append(entry)
+                    else:
+                        registry.note(entry, STARTED)
             if full and current.kind == "hub":
                 _estimate_ready(lane, entry, now)
             lane.current = entry
@@ -98,15 +103,6 @@ def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tra
             previous(event, args)
 
     return trace
-
-
-def begin(registry: Registry, lane: Lane, entry: Entry, now: float) -> None:
-    """Write down that a greenlet has begun."""
-    entry.started = now
-    if entry.kind == "greenlet":
-        lane.pending -= 1
-    if entry.step and entry.known:
-        registry.note(entry, STARTED)
 
 
 def _estimate_ready(lane: Lane, entry: Entry, now: float) -> None:
@@ -159,36 +155,12 @@ def finish(registry: Registry, lane: Lane, origin: Any, now: float, event: str =
         entry.outcome = "killed" if entry.killed_at else "succeeded"
     if not entry.started and entry.kind == "greenlet":
         lane.pending -= 1
-    if not entry.step and entry.outcome == "succeeded":
-        lane.left -= 1
     entry.ended = now
     if entry.known:
-        registry.note(entry, ENDED)
-
-
-def end(registry: Registry, lane: Lane, entry: Entry, origin: Any, now: float, event: str) -> None:
-    """Log the end of a greenlet that is being switched out of for the last time, or shed its life."""
-    if lane.left > 0 or entry.step or not shed(lane, entry, origin, now):
-        finish(registry, lane, origin, now, event)
-
-
-def shed(lane: Lane, entry: Entry, origin: Any, now: float) -> bool:
-    """Count a life that nobody has looked at, and let go of it; False if it is to be told all the same."""
-    entries, key = lane.entries, id(origin)
-    # gevent's compiled functions do not check what they are given: only an entry's own greenlet may be asked
-    if entry.kind != "greenlet" or entries.get(key) is not entry or not _successful(origin):
-        return False
-    value = origin.value
-    if value is not None and issubclass(type(value), GreenletExit):
-        return False
-    del entries[key]
-    entry.skipped = SHED
-    entry.ended = now
-    entry.outcome = "succeeded"
-    lane.shed += 1
-    for group in entry.groups:
-        lane.shed_of[group] = lane.shed_of.get(group, 0) + 1
-    return True
+        if len(registry.log) < registry.log_limit:
+            registry.log.append(entry)
+        else:
+            registry.note(entry, ENDED)
 
 
 def is_stillborn(ended: Any) -> bool:
