@@ -427,7 +427,7 @@ def test_killed_and_dead_is_no_finding(desk: Desk) -> None:
 def test_kill_whose_event_was_dropped_is_found_by_the_survey(desk: Desk) -> None:
     id = desk.parked("stubborn")
     desk.run(0.5)
-    desk.probe._alive[id].kill_requested = desk.now
+    desk.probe.alive[id].kill_requested = desk.now
     desk.run(14)
     assert desk.row("kill_ignored")["greenlet"] == str(id)
 

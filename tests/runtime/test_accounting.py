@@ -74,7 +74,8 @@ def test_greenlets_relay_while_accounts_are_kept(work: Work) -> None:
     turns_before, switches = hub.turns, hub.switches
     joinall([spawn(spin) for _ in range(4)])
     assert hub.switches - switches >= 1600
-    assert hub.turns - turns_before < 100  # without relays one turn for each four switches
+    # without relays one turn for each four switches, with a timer of an earlier test in the heap for each twelve
+    assert hub.turns - turns_before < 200
 
 
 def test_waiting_is_what_is_neither_run_nor_ready(work: Work) -> None:
