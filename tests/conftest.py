@@ -1,6 +1,11 @@
-"""What all tests share: signals as a terminal gives them, whoever started the run."""
+"""What all tests share: signals as a terminal gives them, whoever started the run; no test is timed by Hypothesis."""
 
 import signal
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 #: a run that a shell put into the background ignores SIGINT, and so would each program that a test starts
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -7,6 +7,7 @@ itself; `--still` keeps it as it is, `--empty` has nothing in it.
 import argparse
 import asyncio
 import enum
+import os
 import socket
 import threading
 import time
@@ -103,7 +104,6 @@ def main() -> None:
     parser.add_argument("--url-file", type=Path, required=True)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--name", default="crawler.py")
-    parser.add_argument("--life", type=float, default=300.0, help="seconds after which it ends by itself")
     parser.add_argument("--ends", type=int, default=5, help="greenlets that end each half second")
     parser.add_argument("--send", type=float, help="seconds after which a reader that takes nothing is cut")
     for flag in ("--read-only", "--hostile", "--empty", "--still", "--broken"):
@@ -114,15 +114,15 @@ def main() -> None:
     server.scenario = None if options.still else scenario
     server.ends = options.ends
     server.bind()
-    begun = time.monotonic()
+    starter = os.getppid()
 
-    def end_in_time() -> None:
+    def end_with_starter() -> None:
         # a test run that dies must not leave this behind
-        while time.monotonic() - begun < options.life:
+        while os.getppid() == starter:
             time.sleep(0.5)
         server.should_exit = True
 
-    threading.Thread(target=end_in_time, daemon=True).start()
+    threading.Thread(target=end_with_starter, daemon=True).start()
     options.url_file.write_text(server.url)
 
     server.run()

@@ -33,7 +33,7 @@ def measure(session: Any) -> dict[str, int]:
 
 
 def test_busy_pages_keep_their_heap(start_observed: Callable[..., Any], visit: Callable[[Any], Any]) -> None:
-    observed = start_observed("--ends", "100", "--life", str(SECONDS * 3 + 300))
+    observed = start_observed("--ends", "100")
     tabs = {}
     for path in PATHS:
         tab = visit(observed)

@@ -138,4 +138,4 @@ def test_stalled_tab_is_cut_and_comes_back_and_slows_nobody(start_observed: Star
         timeout=20_000,
     )
     assert stalled.locator("#rows tr").count() <= 500
-    assert other.evaluate(health)["clients"] == 2
+    other.wait_for_function(f"async () => (await {health}).clients === 2")  # busy with its rows it may be cut once more
