@@ -10,10 +10,11 @@ PYTEST_ARGS ?=
 demo: $(VENV)/.runtime
 	$(BIN)/greenscope demo --open $(ARGS)
 
-# what only computes runs two at a time; what measures time, browsers and servers has the machine for itself
+# two files at a time; what measures growth and time has the machine for itself
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS) tests/app tests/runtime tests/conformance tests/test_*.py
-	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/browser tests/hosts tests/soak tests/benchmarks
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS) tests/browser tests/hosts
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/soak tests/benchmarks
 
 # of the runtime alone: the app is shown by processes, threads and browsers, which coverage cannot follow;
 # the test left out counts objects, and coverage's own are among them
