@@ -86,7 +86,7 @@ class Population:
     def count_unseen_members(self, unseen: dict[int, dict[str, int]]) -> None:
         """Count, per group, members that came and went unseen."""
         for id, counts in unseen.items():
-            band = self.bands.get(id)
+            band = self.find_band(id)
             if band is not None:
                 band.spawned += counts["spawned"]
                 band.counts["succeeded"] += counts["succeeded"]

@@ -1,12 +1,13 @@
 """Links on every greenlet at once: what an observer uses instead of one link each.
 
-    every.link_value(callback)        callback(greenlet) for each one that ends without an error
-    every.link_exception(callback)    callback(greenlet) for each one that fails
+    every.link_value(callback)        callback(greenlets) with those that ended without an error
+    every.link_exception(callback)    callback(greenlets) with those that failed
 
 They are called in the hub by the same notification as a greenlet's own links, just
-before those, and so must not block. One registration serves a million greenlets, which
-is what makes watching cost a call per end instead of two links per spawn. A callback
-that raises is removed and reported on stderr once.
+before those, and so must not block: once per batch of the hub, with all that ended in it,
+in order of ending. One registration serves a million greenlets, and one call a hundred,
+which is what makes watching cost a few steps per end instead of two links per spawn. A
+callback that raises is removed and reported on stderr once.
 """
 
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 
 __all__ = ["EveryGreenlet", "every"]
 
-Callback = Callable[[Any], Any]
+Callback = Callable[[list[Any]], Any]
 
 
 class EveryGreenlet:
@@ -31,12 +32,12 @@ class EveryGreenlet:
         self.listening = False
 
     def link_value(self, callback: Callback) -> None:
-        """Call `callback(greenlet)` in the hub for each greenlet that ends without an error."""
+        """Call `callback(greenlets)` in the hub, a list of greenlets that have ended without an error."""
         self._on_value = (*self._on_value, callback)
         self.listening = True
 
     def link_exception(self, callback: Callback) -> None:
-        """Call `callback(greenlet)` in the hub for each greenlet that fails."""
+        """Call `callback(greenlets)` in the hub, a list of greenlets that have failed."""
         self._on_exception = (*self._on_exception, callback)
         self.listening = True
 
@@ -51,11 +52,14 @@ class EveryGreenlet:
         return callback in self._on_value or callback in self._on_exception
 
     def notify(self, finished: list[Any]) -> None:
-        """Call the callbacks for each of the greenlets that have ended; called by the hub."""
-        for greenlet in finished:
-            for callback in self._on_value if greenlet._exc_info is None else self._on_exception:
+        """Call the callbacks with the greenlets that have ended; called by the hub."""
+        failed = [greenlet for greenlet in finished if greenlet._exc_info is not None]
+        if failed:
+            finished = [greenlet for greenlet in finished if greenlet._exc_info is None]
+        for greenlets, callbacks in ((finished, self._on_value), (failed, self._on_exception)):
+            for callback in callbacks if greenlets else ():
                 try:
-                    callback(greenlet)
+                    callback(greenlets)
                 except BaseException:
                     self.unlink(callback)
                     self._report(callback)

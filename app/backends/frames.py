@@ -9,7 +9,8 @@ import linecache
 import os
 import sys
 from collections.abc import Callable, Iterable
-from types import CodeType, FrameType
+from functools import lru_cache
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from greenscope.app.model import Site, Stack
@@ -32,8 +33,9 @@ def line_of(code: CodeType, lasti: int) -> int:
     return code.co_firstlineno
 
 
+@lru_cache(maxsize=1000)
 def site_at(code: CodeType, lasti: int) -> Site:
-    """Return the place of an instruction: a frame remembered without keeping it alive."""
+    """Return the place of an instruction: a frame remembered without keeping it alive. Remembers its answers."""
     return Site(code.co_filename, line_of(code, lasti), code.co_qualname)
 
 
@@ -81,6 +83,9 @@ def source_line(file: str, line: int) -> str:
 def function_of(function: Any) -> tuple[str, str, int]:
     """Return (qualified name, file, line) of whatever a greenlet was told to run; never raises, never calls a repr."""
     for _ in range(10):
+        if type(function) is FunctionType and "__wrapped__" not in function.__dict__:
+            code = function.__code__
+            return function.__qualname__, code.co_filename, code.co_firstlineno
         inner = attribute(function, "func") if type(function).__name__ == "partial" else None
         if inner is None:
             inner = attribute(function, "__func__")

@@ -2,12 +2,12 @@
 
     hub's thread                                   dashboard's thread
     start() -> id, spawn site ----------------+
-    every.link_value -> succeeded ------------+--> [bounded deque of small tuples] --> drain(): records
+    every.link_value -> succeeded ------------+--> [bounded list of notes] --> drain(): records
     every.link_exception -> failed, killed ---+
     Group.add/discard -> grouped, ungrouped --+
 
-Per event the program pays for one tuple and one append; names, places and texts are
-made in drain(), once per tick, in the dashboard's thread. `started` costs nothing at
+Per event the program pays for one note; names, places and texts are made in drain(),
+once per tick, in the dashboard's thread. `started` costs nothing at
 all: the runtime notes when a greenlet began, and drain() tells it. A full buffer drops
 events and counts them by kind; what is alive is always known from the registry, which
 holds on to a greenlet until it ends, as its own frame does.
@@ -21,7 +21,6 @@ as its value: it comes by link_value and is told as `killed`.
 
 import itertools
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from time import monotonic
@@ -29,7 +28,7 @@ from typing import Any
 
 from greenscope.app.backends.native_control import NativeControl
 from greenscope.app.backends.native_drain import NativeDrain
-from greenscope.app.backends.native_hooks import make_hooks, measure_hooks
+from greenscope.app.backends.native_hooks import WIDTH, make_hooks, measure_hooks
 from greenscope.app.backends.native_view import NativeView
 from greenscope.app.model import (
     ControlResult,
@@ -47,7 +46,7 @@ from greenscope.runtime.hub import Hub, hubs
 from greenscope.runtime.instruments import HOOKS, hooks
 from greenscope.runtime.pool import groups
 
-#: events kept between two drains
+#: notes kept between two drains
 BUFFER_LIMIT = 200_000
 #: seconds between two measurements of what watching costs
 MEASURE_EVERY = 10.0
@@ -66,7 +65,7 @@ class NativeProbe:
     def __init__(self, *, accounting: bool = True, buffer_limit: int = BUFFER_LIMIT) -> None:
         self.accounting = accounting
         self.buffer_limit = buffer_limit
-        self.buffer: deque[tuple[Any, ...]] = deque()
+        self.buffer: list[Any] = []
         self.dropped: dict[str, int] = {}
         #: what broke in the observer itself, for the health page
         self.faults: list[str] = []
@@ -76,7 +75,11 @@ class NativeProbe:
         self.killing: dict[int, float] = {}
         self._groups: dict[int, weakref.ref[Any]] = {}
         self._joined: dict[int, list[int]] = {}
-        self.hooks = make_hooks(self.alive, self.buffer, buffer_limit, self.killing, self._joined, self._drop)
+        #: names of those whose end is not told yet
+        self.named: dict[int, Any] = {}
+        self.hooks = make_hooks(
+            self.alive, self.buffer, buffer_limit, self.killing, self._joined, self.named, self._drop
+        )
         self.spawned = self.hooks.on_spawned
         self._group_ids = itertools.count(1)
         self._attached = False
@@ -160,7 +163,7 @@ class NativeProbe:
         id = self.id_of(greenlet)
         if id is not None:
             self.killing[id] = monotonic()
-            self._append("kill_requested", id)
+            self._note("kill_requested", id)
 
     def group_opened(self, group: Any) -> None:
         """Register a Group or Pool."""
@@ -173,13 +176,13 @@ class NativeProbe:
         if watched is None:
             self._joined.setdefault(id(greenlet), []).append(number)
         else:
-            self._append("grouped", watched, number)
+            self._note("grouped", watched, number)
 
     def ungrouped(self, group: Any, greenlet: Any) -> None:
         """Note that a greenlet left a group."""
         if self._joined:
             self._joined.pop(id(greenlet), None)
-        self._append("ungrouped", getattr(greenlet, "watch_id", None), self._adopt_group(group))
+        self._note("ungrouped", getattr(greenlet, "watch_id", None), self._adopt_group(group))
 
     def hub_opened(self, hub: Any) -> None:
         """Keep account of a thread's new hub, too."""
@@ -191,7 +194,7 @@ class NativeProbe:
         if id is None or self._groups.get(id, _no_ref)() is not group:
             id = group.watch_id = next(self._group_ids)
             self._groups[id] = weakref.ref(group)
-            self._append("group_opened", None, id)
+            self._note("group_opened", None, id)
         return id
 
     def id_of(self, greenlet: Any) -> int | None:
@@ -199,9 +202,9 @@ class NativeProbe:
         id: int | None = getattr(greenlet, "watch_id", None)
         return id if id is not None and self.alive.get(id) is greenlet else None
 
-    def _append(self, kind: str, id: int | None, group: int | None = None) -> None:
-        if len(self.buffer) < self.buffer_limit:
-            self.buffer.append((kind, monotonic(), id, group))
+    def _note(self, kind: str, id: int | None, group: int | None = None) -> None:
+        if len(self.buffer) < self.buffer_limit * WIDTH:
+            self.buffer.extend((kind, monotonic(), id, group, None, None, None, None))
         else:
             self._drop(kind)
 
@@ -241,11 +244,11 @@ class NativeProbe:
                 del self.raws[id]
                 if self.alive.pop(id, None) is not None:
                     kind = "killed" if id in self.killing else "succeeded"
-                    self.buffer.append((kind, monotonic(), id, 0.0, None, None))
+                    self.buffer.extend((kind, monotonic(), id, 0.0, None, None, None, None))
         for id, ref in list(self._groups.items()):
             if ref() is None:
                 del self._groups[id]
-                self._append("group_closed", None, id)
+                self._note("group_closed", None, id)
 
     # -- what is so now, what is asked, what it costs
 
@@ -260,7 +263,8 @@ class NativeProbe:
             record = self.told.known.get(id)
             greenlet = self.alive.get(id)
             if record is None and greenlet is not None:
-                record = self.told.record(monotonic(), id, greenlet, getattr(greenlet, "_run", None), None, None, 0)
+                hub, function = getattr(greenlet, "hub", None), getattr(greenlet, "_run", None)
+                record = self.told.record(monotonic(), id, hub, function, None, None, 0)
             if record is not None:
                 found.append(record)
         return found

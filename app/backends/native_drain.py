@@ -1,16 +1,20 @@
 """Records and events made of what the native hooks noted: per tick, in the dashboard's thread.
 
-A burst must not make the observer the program's heaviest part. So one drain tells at most SHORT_LIVES
-greenlets that succeeded before anybody could have looked at them; more of those are shed: counted by kind,
-and per group, but not told one by one. Failures, kills and whatever still lives are always told. And one
-drain takes at most TAKEN notes; the others wait in the buffer for the next.
+A burst must not make the observer the program's heaviest part. So of the greenlets that
+succeeded before anybody could have looked at them, only as many are told one by one as a
+person could follow: SHORT_RATE a second, and SHORT_BURST at once. More of them are shed:
+counted by kind, and per group. Failures, kills and whatever still lives are always told. One
+drain takes at most TAKEN notes; the others wait in the buffer for the next. And it lets go of
+the interpreter every BREATH notes that it tells, since the program waits for it meanwhile.
 """
 
 import itertools
+from collections.abc import Iterator
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends.frames import function_of, safe_text, site_at, traceback_sites
-from greenscope.app.backends.native_hooks import hidden
+from greenscope.app.backends.native_hooks import WIDTH, hidden
 from greenscope.app.backends.native_view import thread_of
 from greenscope.app.backends.whose import program_site
 from greenscope.app.model import Drained, Event, ExceptionRecord, GreenletRecord, GreenletSample
@@ -20,14 +24,16 @@ from greenscope.runtime.greenlet import Greenlet
 if TYPE_CHECKING:
     from greenscope.app.backends.native import NativeProbe
 
-#: greenlets that lived and succeeded between two drains and are told one by one; four drains a second
-SHORT_LIVES = 250
+#: greenlets that lived and succeeded between two drains and are told one by one: per second, and at once
+SHORT_RATE, SHORT_BURST = 200, 500
+#: notes told between two breaths
+BREATH = 200
 #: notes worked off per drain
 TAKEN = 20_000
 #: greenlets that are asked per drain whether they have begun
 BEGUN_PER_DRAIN = 5_000
 
-_RUNNING, _VALUE = 2, 3
+_RUNNING = 2
 ENDS = ("succeeded", "failed", "killed")
 
 
@@ -42,74 +48,105 @@ class NativeDrain:
         self.count = 0
         #: the greatest id among the notes taken so far
         self.newest = 0
-        self._unbegun: dict[int, Any] = {}
+        #: ids of those that had not begun when it was looked last
+        self._unbegun: dict[int, None] = {}
+        #: ids of those who have succeeded, as the buffer says
+        self._well: set[int] = set()
         #: ids of shed lives whose end has not been taken yet
         self._shed: set[int] = set()
-        self._left = 0
+        #: how many short lives may be told, until when that was counted
+        self._left = float(SHORT_BURST)
+        self._drained_at = monotonic()
         self._dropped: dict[str, int] = {}
+        #: what the hooks had to drop since nothing was left over of it
+        self._lost: dict[str, int] = {}
         self._unseen: dict[int, dict[str, int]] = {}
 
     def drain(self) -> Drained:
         """Take notes off the buffer and tell them."""
         probe = self.probe
-        buffer = probe.buffer
         events: list[Event] = []
-        self._left = SHORT_LIVES
         self._dropped, probe.dropped = probe.dropped, {}
+        self._lost |= self._dropped
         self._unseen = {}
-        taken = min(len(buffer), TAKEN)
-        self.count += taken
-        for _ in range(taken):
-            noted = buffer.popleft()
+        now = monotonic()
+        self._left = min(float(SHORT_BURST), self._left + SHORT_RATE * (now - self._drained_at))
+        self._drained_at = now
+        buffer = probe.buffer
+        notes = buffer[: TAKEN * WIDTH]
+        # who has succeeded by now is to be known when its birth is told
+        pairs = zip(buffer[::WIDTH], buffer[2::WIDTH], strict=False)
+        self._well = {id for kind, id in pairs if kind == "succeeded"}
+        del buffer[: len(notes)]
+        self.count += len(notes) // WIDTH
+        for told, noted in enumerate(self._sift(notes), 1):
             try:
                 self._tell(noted, events)
             except Exception as error:
                 probe.faults.append(f"{noted[0]}: {type(error).__name__}: {error}")
                 del probe.faults[:-20]
+            if told % BREATH == 0:
+                sleep(0)
         self._tell_begun(events)
+        if any(kind in self._lost for kind in ENDS) and not buffer:
+            self._forget_lost()
         return Drained(tuple(events), self._dropped, self._unseen)
 
-    def _tell(self, noted: tuple[Any, ...], events: list[Event]) -> None:
-        kind, t, id = noted[:3]
+    def _sift(self, notes: list[Any]) -> Iterator[list[Any]]:
+        """Count what is shed, and give what is to be told; the former may be thousands in one drain."""
+        well, shed, named, births = self._well, self._shed, self.probe.named, 0
+        ends = dict.fromkeys(ENDS, 0)
+        for at, kind, id in zip(range(0, len(notes), WIDTH), notes[::WIDTH], notes[2::WIDTH], strict=True):
+            if kind == "spawned":
+                if id > self.newest:
+                    self.newest = id
+                if id in well:
+                    if self._left < 1.0:
+                        shed.add(id)
+                        births += 1
+                        continue
+                    self._left -= 1.0
+            elif id in shed:
+                if kind in ends:
+                    shed.discard(id)
+                    ends[kind] += 1
+                    if named:
+                        named.pop(id, None)
+                elif kind == "grouped":
+                    counts = self._unseen.setdefault(notes[at + 3], {"spawned": 0, "succeeded": 0})
+                    counts["spawned"] += 1
+                    counts["succeeded"] += 1  # or it would not have been shed
+                continue
+            yield notes[at : at + WIDTH]
+        for kind, count in (("spawned", births), *ends.items()):
+            if count:
+                self._dropped[kind] = self._dropped.get(kind, 0) + count
+
+    def _tell(self, noted: list[Any], events: list[Event]) -> None:
+        kind, t, id, what, *more = noted
         if kind == "spawned":
-            self.newest = max(self.newest, id)
-            greenlet = noted[3]
-            if getattr(greenlet, "_state", 0) == _VALUE and id not in self.probe.killing:
-                if not self._left:
-                    self._shed.add(id)
-                    self._drop("spawned")
-                    return
-                self._left -= 1
-            record = self.record(t, id, *noted[3:])
+            record = self.record(t, id, what, *more)
             self.known[id] = record
-            self._unbegun[id] = greenlet
+            self._unbegun[id] = None
             events.append(Event(kind, t, greenlet=id, record=record))
-        elif id in self._shed:
-            self._tell_shed(kind, id, noted[3])
         elif kind in ENDS:
-            self._tell_end(noted, events)
+            self._tell_end(events, kind, t, id, what, *more[:2])
         else:
-            group = noted[3]
             opened = None
             if kind == "group_opened":
-                opened = next((one for one in self.probe.groups() if one.id == group), None)
-            events.append(Event(kind, t, greenlet=id, group=group, group_record=opened))
+                opened = next((one for one in self.probe.groups() if one.id == what), None)
+            events.append(Event(kind, t, greenlet=id, group=what, group_record=opened))
 
-    def _tell_shed(self, kind: str, id: int, group: int) -> None:
-        if kind in ENDS:
-            self._shed.discard(id)
-            self._drop(kind)
-        elif kind == "grouped":
-            counts = self._unseen.setdefault(group, {"spawned": 0, "succeeded": 0})
-            counts["spawned"] += 1
-            counts["succeeded"] += 1  # it has ended, or it would not have been shed
-
-    def _tell_end(self, noted: tuple[Any, ...], events: list[Event]) -> None:
-        kind, t, id, began, account, exc_info = noted
+    def _tell_end(
+        self, events: list[Event], kind: Any, t: float, id: int, began: float, account: Account | None, exc_info: Any
+    ) -> None:
         self.known.pop(id, None)
         self.probe.killing.pop(id, None)
-        if self._unbegun.pop(id, None) is not None and began:
-            events.append(Event("started", began, greenlet=id))
+        self.probe.named.pop(id, None)
+        if id in self._unbegun:
+            del self._unbegun[id]
+            if began:
+                events.append(Event("started", began, greenlet=id))
         exception = exception_record(exc_info)
         events.append(
             Event(
@@ -121,33 +158,38 @@ class NativeDrain:
         """Tell which of the living have begun, a bounded number per tick."""
         unbegun = self._unbegun
         for id in list(itertools.islice(unbegun, BEGUN_PER_DRAIN)):
-            greenlet = unbegun.pop(id)
-            if id not in self.probe.alive:
-                unbegun[id] = greenlet  # its end, further back in the buffer, tells
-            elif getattr(greenlet, "_state", _RUNNING) == _RUNNING:
+            del unbegun[id]
+            greenlet = self.probe.alive.get(id)
+            if greenlet is not None and getattr(greenlet, "_state", _RUNNING) == _RUNNING:
                 began = getattr(greenlet, "_began", 0.0) or self.known[id].created
                 events.append(Event("started", began, greenlet=id))
-            else:
-                unbegun[id] = greenlet  # to the end of the line
+            else:  # to the end of the line; if it has ended, that tells, further back in the buffer
+                unbegun[id] = None
 
-    def _drop(self, kind: str) -> None:
-        self._dropped[kind] = self._dropped.get(kind, 0) + 1
+    def _forget_lost(self) -> None:
+        """Forget those whose end was dropped: nothing is left in the buffer that could tell of it."""
+        self._lost = {}
+        for id in self.known.keys() - self.probe.alive.keys():
+            del self.known[id]
+            self._unbegun.pop(id, None)
 
     def record(
-        self, t: float, id: int, greenlet: Any, function: Any, parent: int | None, code: Any, lasti: int
+        self, t: float, id: int, hub: Any, function: Any, parent: int | None, code: Any, lasti: int
     ) -> GreenletRecord:
         """Return what never changes about a greenlet."""
-        name = getattr(greenlet, "_name", None)  # set after the spawn, as most programs do
-        raw = not isinstance(greenlet, Greenlet)
+        greenlet = self.probe.alive.get(id)
+        raw = greenlet is not None and not isinstance(greenlet, Greenlet)
+        # set after the spawn, as most programs do
+        name = self.probe.named.get(id) if greenlet is None else getattr(greenlet, "_name", None)
         if raw:
-            self.probe.raws[id] = greenlet
             function = getattr(greenlet, "run", None)
-        if function is None and greenlet.parent is None:
+        if function is None and (greenlet is None or greenlet.parent is None):
             what, file, line = "<main>", "", 0
             name = "main" if name is None else name
         else:
             what, file, line = function_of(function)
-        hub = getattr(greenlet, "hub", None)
+        if raw:
+            self.probe.raws[id] = greenlet
         spawned, from_dashboard = program_site(None if code is None else site_at(code, lasti))
         return GreenletRecord(
             id=id,

@@ -1,20 +1,26 @@
 """What a watched program pays for: the three hooks that run for every greenlet.
 
 They are closures over the few things that they touch, since a closure's variable is
-read faster than an attribute, and each does one append. Everything that can be done per
-tick instead of per event is done in `NativeProbe.drain`.
+read faster than an attribute. Everything that can be done per tick instead of per event is
+done in `NativeProbe.drain`.
+
+The buffer is one flat list, WIDTH entries a note: to extend it costs a third of making a
+tuple that stays, and nothing more for the garbage collector to go through.
 
     on_adopted      what lived already, or is a raw greenlet: no place, no parent
-    on_spawned      (kind, t, id, greenlet, function, parent id, code, instruction)
-    on_succeeded    (kind, t, id, began, account, None)
-    on_failed       (kind, t, id, began, account, exc_info)
+    on_spawned      kind, t, id, hub, function, parent id, code, instruction
+    on_succeeded    kind, t, id, began, account, None
+    on_failed       kind, t, id, began, account, exc_info
+    others          kind, t, id, group
+
+A note that has less is filled up with None. None holds on to a greenlet: the program's
+objects go when they would have gone.
 """
 
 import builtins
 import os
 import sys
 import sysconfig
-from collections import deque
 from collections.abc import Callable
 from itertools import count
 from time import monotonic, perf_counter_ns
@@ -35,6 +41,8 @@ _BETWEEN = frozenset(
     for name in os.listdir(folder)
     if name.endswith(".py")
 )
+#: entries of the buffer that make one note
+WIDTH = 8
 #: greenlets that a measurement of the hooks pretends to watch
 MEASURED = 200
 
@@ -44,24 +52,27 @@ class Hooks(NamedTuple):
 
     on_spawned: Callable[[Any], None]
     on_adopted: Callable[[Any], None]
-    on_succeeded: Callable[[Any], None]
-    on_failed: Callable[[Any], None]
+    on_succeeded: Callable[[list[Any]], None]
+    on_failed: Callable[[list[Any]], None]
 
 
 def make_hooks(
     alive: dict[int, Any],
-    buffer: deque[tuple[Any, ...]],
+    buffer: list[Any],
     limit: int,
     killing: dict[int, float],
     joined: dict[int, list[int]],
+    named: dict[int, Any],
     drop: Callable[[str], None],
 ) -> Hooks:
     """Return hooks that keep `alive` and note events in `buffer`, at most `limit` of them.
 
-    `joined` holds, by id(), the groups that greenlets have joined which are not started yet.
+    `joined` holds, by id(), the groups that greenlets have joined which are not started yet;
+    `named` gets the names, by id, of those that end and were given one.
     """
     next_id = count(1).__next__
-    append = buffer.append
+    note = buffer.extend
+    limit *= WIDTH
     frame_at = sys._getframe
     clock = monotonic
     files = _BETWEEN
@@ -83,40 +94,50 @@ def make_hooks(
             parent = greenlet.spawning_greenlet().watch_id  # now: the parent may be gone when this is read
         except AttributeError:
             parent = None
-        append(("spawned", clock(), id, greenlet, greenlet._run, parent, code, frame.f_lasti))
+        note(("spawned", clock(), id, greenlet.hub, greenlet._run, parent, code, frame.f_lasti))
         if joined:
             for group in joined.pop(identity(greenlet), ()):
-                append(("grouped", clock(), id, group))
+                note(("grouped", clock(), id, group, None, None, None, None))
 
     def on_adopted(greenlet: Any) -> None:
         id = greenlet.watch_id = next_id()
         alive[id] = greenlet
-        append(("spawned", clock(), id, greenlet, getattr(greenlet, "_run", None), None, None, 0))
+        hub = getattr(greenlet, "hub", None)
+        note(("spawned", clock(), id, hub, getattr(greenlet, "_run", None), None, None, 0))
 
-    def on_succeeded(greenlet: Any) -> None:
-        try:
-            id = greenlet.watch_id
-            del alive[id]
-        except (AttributeError, KeyError):
-            return  # it lived before we watched, or ended already
-        value = greenlet.value
-        kind = "killed" if value is not None and isinstance(value, GreenletExit) else "succeeded"
-        if len(buffer) < limit:
-            append((kind, clock(), id, greenlet._began, greenlet._account, None))
-        else:
-            drop(kind)
+    def on_succeeded(greenlets: list[Any]) -> None:
+        t = clock()
+        crowded = len(buffer) + len(greenlets) * WIDTH > limit
+        for greenlet in greenlets:
+            try:
+                id = greenlet.watch_id
+                del alive[id]
+            except (AttributeError, KeyError):
+                continue  # it lived before we watched, or ended already
+            value = greenlet.value
+            kind = "succeeded" if value is None or not isinstance(value, GreenletExit) else "killed"
+            if crowded and len(buffer) >= limit:
+                drop(kind)
+            else:
+                note((kind, t, id, greenlet._began, greenlet._account, None, None, None))
+                if greenlet._name is not None:
+                    named[id] = greenlet._name
 
-    def on_failed(greenlet: Any) -> None:
-        try:
-            id = greenlet.watch_id
-            del alive[id]
-        except (AttributeError, KeyError):
-            return
-        kind = "killed" if id in killing else "failed"
-        if len(buffer) < limit:
-            append((kind, clock(), id, greenlet._began, greenlet._account, greenlet.exc_info))
-        else:
-            drop(kind)
+    def on_failed(greenlets: list[Any]) -> None:
+        t = clock()
+        for greenlet in greenlets:
+            try:
+                id = greenlet.watch_id
+                del alive[id]
+            except (AttributeError, KeyError):
+                continue
+            kind = "killed" if id in killing else "failed"
+            if len(buffer) < limit:
+                note((kind, t, id, greenlet._began, greenlet._account, greenlet._exc_info, None, None))
+                if greenlet._name is not None:
+                    named[id] = greenlet._name
+            else:
+                drop(kind)
 
     return Hooks(on_spawned, on_adopted, on_succeeded, on_failed)
 
@@ -124,7 +145,7 @@ def make_hooks(
 class _Twin:
     """Looks to the hooks like a greenlet."""
 
-    value = None
+    value = hub = _name = None
     _began = 0.0
     _account = None
     _run = None
@@ -144,11 +165,11 @@ def measure_hooks() -> float:
     """Return what spawn and end of a greenlet cost in hooks, seconds: the best of five, on a twin registry."""
     best = float("inf")
     for _ in range(5):
-        hooks = make_hooks({}, deque(), MEASURED * 2, {}, {}, lambda _: None)
+        hooks = make_hooks({}, [], MEASURED * 2, {}, {}, {}, lambda _: None)
         twins = [_Twin() for _ in range(MEASURED)]
         begin = perf_counter_ns()
         for twin in twins:
             twin.start(hooks.on_spawned)
-            hooks.on_succeeded(twin)
+        hooks.on_succeeded(twins)
         best = min(best, (perf_counter_ns() - begin) * 1e-9 / MEASURED)
     return best

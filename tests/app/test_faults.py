@@ -25,6 +25,7 @@ import pytest
 import greenscope
 from greenscope.app.backends.fake import FakeProbe
 from greenscope.app.backends.native import NativeProbe
+from greenscope.app.backends.native_hooks import WIDTH
 from greenscope.app.feed import Feed
 from greenscope.app.model import Event
 from greenscope.app.pages import PAGES
@@ -295,7 +296,7 @@ def _watching(probe: Any, **options: Any) -> Monitor:
 
 
 def test_bug_in_the_drain_loses_one_note_and_is_told(thread: RuntimeThread, probe: NativeProbe) -> None:
-    probe.buffer.append(("spawned", 0.0, 1))  # half a note
+    probe.buffer.extend(("spawned", 0.0, 1, None, None, None, "no code", 0))
     greenlet = thread.call(spawn, sleep, 0)
     drain_until(probe, lambda seen: any(e.greenlet == id_of(greenlet) for e in seen))
     assert [fault.partition(":")[0] for fault in probe.faults] == ["spawned"]
@@ -362,7 +363,7 @@ def test_a_hundred_thousand_spawned_at_once_are_bounded_counted_and_right_afterw
     flag = Flag()
     try:
         greenlets = thread.submit(lambda: [spawn(flag.wait) for _ in range(100_000)]).result(50)
-        assert len(probe.buffer) <= 20_000
+        assert len(probe.buffer) <= 20_000 * WIDTH
         wait_until(lambda: thread.call(lambda: greenlets[-1].started), 30)
         for _ in range(30):
             feed.tick()

@@ -2,14 +2,27 @@
 
 import linecache
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 import pytest
 
 from greenscope.app.backends.native import NativeProbe
+from greenscope.app.backends.native_drain import SHORT_BURST, SHORT_RATE
+from greenscope.app.feed import Feed
 from greenscope.app.model import ControlResult, Event
-from greenscope.runtime import Greenlet, GreenletExit, getcurrent, killall, sleep, spawn, spawn_later, spawn_raw
+from greenscope.runtime import (
+    Greenlet,
+    GreenletExit,
+    getcurrent,
+    joinall,
+    killall,
+    sleep,
+    spawn,
+    spawn_later,
+    spawn_raw,
+)
 from greenscope.runtime.event import Event as Flag
 from greenscope.runtime.instruments import hooks
 from greenscope.runtime.lock import RLock
@@ -411,3 +424,106 @@ def test_member_of_a_pool_is_told_to_join_after_its_birth(thread: RuntimeThread,
     events = drain_until(probe, lambda seen: {"succeeded", "ungrouped"} <= set(kinds_of(seen, member.watch_id)))
     told = kinds_of(events, member.watch_id)
     assert told.index("spawned") < told.index("grouped") < told.index("ungrouped")
+
+
+def test_notes_hold_on_to_no_greenlet(thread: RuntimeThread, probe: NativeProbe) -> None:
+    def live_and_end() -> "list[weakref.ref[Greenlet]]":
+        greenlets = [spawn(int) for _ in range(3)]
+        joinall(greenlets)
+        return [weakref.ref(greenlet) for greenlet in greenlets]
+
+    refs = thread.call(live_and_end)
+    thread.call(sleep, 0)
+    assert [ref() for ref in refs] == [None] * 3
+    assert sum(event.kind == "succeeded" for event in probe.drain().events) >= 3
+
+
+def test_name_given_after_the_spawn_is_told_of_one_that_has_ended(thread: RuntimeThread, probe: NativeProbe) -> None:
+    def start(name: str, function: Callable[[], object]) -> Greenlet:
+        greenlet = spawn(function)
+        greenlet.name = name
+        greenlet._report_error = lambda *_: None  # type: ignore[method-assign]
+        return greenlet
+
+    def live_and_end() -> None:
+        joinall([start("good", int), start("bad", lambda: 1 / 0)])
+
+    thread.call(live_and_end)
+    names = [event.record.name for event in probe.drain().events if event.record is not None]
+    assert {"good", "bad"} <= set(names)
+    assert not probe.named
+
+
+def test_short_lives_that_nobody_could_follow_are_counted_and_failures_told(
+    thread: RuntimeThread, probe: NativeProbe
+) -> None:
+    feed = Feed(probe)
+    feed.tick()
+    spawned, ended = feed.population.spawned, dict(feed.population.ended)
+
+    def fail() -> None:
+        raise LookupError
+
+    def live_and_end() -> Pool:
+        pool = Pool(100)
+        for number in range(3000):
+            pool.spawn(fail if number % 1000 == 999 else int)._report_error = lambda *_: None
+        pool.join()
+        return pool
+
+    pool = thread.call(live_and_end)
+    feed.tick()
+    population = feed.population
+    assert population.spawned - spawned == 3001  # and the one that called
+    assert population.ended["succeeded"] - ended["succeeded"] in (2997, 2998)
+    assert (population.ended["failed"] - ended["failed"], population.ended["killed"]) == (3, ended["killed"])
+    told = [life for life in population.finished if life.record.function == "int"]
+    assert SHORT_BURST // 2 <= len(told) <= SHORT_BURST + SHORT_RATE
+    failed = [life for life in population.finished if life.state == "failed"]
+    assert len(failed) == 3
+    band = next(band for band in population.bands.values() if band.name == pool.name)
+    assert (band.spawned, band.counts["succeeded"], band.counts["failed"]) == (3000, 2997, 3)
+
+
+def test_those_whose_end_was_dropped_are_forgotten(thread: RuntimeThread) -> None:
+    probe = NativeProbe(buffer_limit=40)
+    probe.attach()
+    try:
+        probe.drain()
+        flag = Flag()
+        greenlets = thread.call(lambda: [spawn(flag.wait) for _ in range(30)])
+        probe.drain()
+        known = set(probe.told.known)
+        assert {greenlet.watch_id for greenlet in greenlets} <= known  # type: ignore[attr-defined]
+
+        def end_in_a_crowd() -> None:
+            crowd = [spawn(flag.wait) for _ in range(40)]
+            flag.set()
+            joinall([*greenlets, *crowd])
+
+        thread.call(end_in_a_crowd)
+        drained = probe.drain()
+        assert drained.dropped["succeeded"] > 0
+        probe.drain()
+        assert probe.told.known.keys() <= set(probe.live_ids())
+        assert probe.told._unbegun.keys() <= probe.told.known.keys()
+    finally:
+        probe.close()
+
+
+def test_time_of_the_living_is_run_ready_or_waiting(thread: RuntimeThread, probe: NativeProbe) -> None:
+    flag = Flag()
+    waiting = thread.call(spawn, flag.wait)
+    thread.call(sleep, 0)
+    first = probe.sample([id_of(probe, waiting)])[0]
+    time.sleep(0.02)
+    second = probe.sample([id_of(probe, waiting)])[0]
+    for sample in (first, second):
+        assert sample.state == "waiting"
+        assert None not in (sample.run_time, sample.ready_time, sample.wait_time)
+    assert second.wait_time - first.wait_time >= 0.02  # type: ignore[operator]
+    assert second.ready_time == pytest.approx(first.ready_time, abs=0.005)
+    main = next(id for id in probe.live_ids() if probe.alive[id] is thread.hub.parent)
+    sample = probe.sample([main])[0]
+    assert sample.wait_time is not None
+    flag.set()
