@@ -74,13 +74,21 @@ class NativeProbe:
         self.known: dict[int, GreenletRecord] = {}
         self.killing: dict[int, float] = {}
         self._groups: dict[int, weakref.ref[Any]] = {}
-        self._joined: dict[int, list[int]] = {}
         #: names of those whose end is not told yet
         self.named: dict[int, Any] = {}
         self.hooks = make_hooks(
-            self.alive, self.buffer, buffer_limit, self.killing, self._joined, self.named, self._drop
+            self.alive,
+            self.buffer,
+            buffer_limit,
+            self.killing,
+            self.named,
+            self._groups,
+            self._adopt_group,
+            self._drop,
         )
         self.spawned = self.hooks.on_spawned
+        self.grouped = self.hooks.on_grouped
+        self.ungrouped = self.hooks.on_ungrouped
         self._group_ids = itertools.count(1)
         self._attached = False
         self.raws: dict[int, Any] = {}
@@ -168,21 +176,6 @@ class NativeProbe:
     def group_opened(self, group: Any) -> None:
         """Register a Group or Pool."""
         self._adopt_group(group)
-
-    def grouped(self, group: Any, greenlet: Any) -> None:
-        """Note that a greenlet joined a group; one that is not started yet is told when it is."""
-        number = self._adopt_group(group)
-        watched = self.id_of(greenlet)
-        if watched is None:
-            self._joined.setdefault(id(greenlet), []).append(number)
-        else:
-            self._note("grouped", watched, number)
-
-    def ungrouped(self, group: Any, greenlet: Any) -> None:
-        """Note that a greenlet left a group."""
-        if self._joined:
-            self._joined.pop(id(greenlet), None)
-        self._note("ungrouped", getattr(greenlet, "watch_id", None), self._adopt_group(group))
 
     def hub_opened(self, hub: Any) -> None:
         """Keep account of a thread's new hub, too."""

@@ -50,6 +50,8 @@ class NativeDrain:
         self.newest = 0
         #: ids of those that had not begun when it was looked last
         self._unbegun: dict[int, None] = {}
+        #: id -> the groups that it is told to be in, until its end or until it leaves
+        self._member_of: dict[int, list[int]] = {}
         #: ids of those who have succeeded, as the buffer says
         self._well: set[int] = set()
         #: ids of shed lives whose end has not been taken yet
@@ -133,7 +135,11 @@ class NativeDrain:
             self._tell_end(events, kind, t, id, what, *more[:2])
         else:
             opened = None
-            if kind == "group_opened":
+            if kind == "grouped":
+                self._member_of.setdefault(id, []).append(what)
+            elif kind == "ungrouped" and what in self._member_of.get(id, ()):
+                self._member_of[id].remove(what)
+            elif kind == "group_opened":
                 opened = next((one for one in self.probe.groups() if one.id == what), None)
             events.append(Event(kind, t, greenlet=id, group=what, group_record=opened))
 
@@ -153,6 +159,8 @@ class NativeDrain:
                 kind, t, greenlet=id, exception=exception, sample=ended(id, kind, account, t - began if began else None)
             )
         )
+        for group in self._member_of.pop(id, ()):
+            events.append(Event("ungrouped", t, greenlet=id, group=group))
 
     def _tell_begun(self, events: list[Event]) -> None:
         """Tell which of the living have begun, a bounded number per tick."""
@@ -172,6 +180,7 @@ class NativeDrain:
         for id in self.known.keys() - self.probe.alive.keys():
             del self.known[id]
             self._unbegun.pop(id, None)
+            self._member_of.pop(id, None)
 
     def record(
         self, t: float, id: int, hub: Any, function: Any, parent: int | None, code: Any, lasti: int

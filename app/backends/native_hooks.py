@@ -14,7 +14,8 @@ tuple that stays, and nothing more for the garbage collector to go through.
     others          kind, t, id, group
 
 A note that has less is filled up with None. None holds on to a greenlet: the program's
-objects go when they would have gone.
+objects go when they would have gone. A member that ends leaves its groups: its end says so,
+and only one that leaves alive needs a note.
 """
 
 import builtins
@@ -28,6 +29,7 @@ from typing import Any, NamedTuple
 
 import greenscope.runtime
 from greenscope.app.backends.frames import under
+from greenscope.runtime.carriers import VALUE
 from greenscope.runtime.exceptions import GreenletExit
 
 _RUNTIME = os.path.dirname(os.path.abspath(greenscope.runtime.__file__))
@@ -54,6 +56,8 @@ class Hooks(NamedTuple):
     on_adopted: Callable[[Any], None]
     on_succeeded: Callable[[list[Any]], None]
     on_failed: Callable[[list[Any]], None]
+    on_grouped: Callable[[Any, Any], None]
+    on_ungrouped: Callable[[Any, Any], None]
 
 
 def make_hooks(
@@ -61,15 +65,18 @@ def make_hooks(
     buffer: list[Any],
     limit: int,
     killing: dict[int, float],
-    joined: dict[int, list[int]],
     named: dict[int, Any],
+    groups: dict[int, Any],
+    adopt_group: Callable[[Any], int],
     drop: Callable[[str], None],
 ) -> Hooks:
     """Return hooks that keep `alive` and note events in `buffer`, at most `limit` of them.
 
-    `joined` holds, by id(), the groups that greenlets have joined which are not started yet;
-    `named` gets the names, by id, of those that end and were given one.
+    `named` gets the names, by id, of those that end and were given one; `groups` holds references to the groups
+    that are known, and `adopt_group` registers another one.
     """
+    #: by id(), the groups that greenlets have joined which are not started yet
+    joined: dict[int, list[int]] = {}
     next_id = count(1).__next__
     note = buffer.extend
     limit *= WIDTH
@@ -78,7 +85,11 @@ def make_hooks(
     files = _BETWEEN
     identity = builtins.id
 
+    #: a reference to who spawned last, and its id: most have many children in a row
+    latest: tuple[Any, int | None] = None, None
+
     def on_spawned(greenlet: Any) -> None:
+        nonlocal latest
         id = next_id()
         greenlet.watch_id = id
         alive[id] = greenlet
@@ -90,10 +101,16 @@ def make_hooks(
         while code.co_filename in files and frame.f_back is not None:
             frame = frame.f_back
             code = frame.f_code
-        try:
-            parent = greenlet.spawning_greenlet().watch_id  # now: the parent may be gone when this is read
-        except AttributeError:
-            parent = None
+        spawner = greenlet.spawning_greenlet
+        last = latest
+        if spawner is last[0]:
+            parent = last[1]
+        else:
+            try:
+                parent = spawner().watch_id  # now: the parent may be gone when this is read
+                latest = spawner, parent
+            except AttributeError:
+                parent = None
         note(("spawned", clock(), id, greenlet.hub, greenlet._run, parent, code, frame.f_lasti))
         if joined:
             for group in joined.pop(identity(greenlet), ()):
@@ -139,7 +156,31 @@ def make_hooks(
             else:
                 drop(kind)
 
-    return Hooks(on_spawned, on_adopted, on_succeeded, on_failed)
+    def on_grouped(group: Any, greenlet: Any) -> None:
+        number = getattr(group, "watch_id", 0)
+        known = groups.get(number)
+        if known is None or known() is not group:
+            number = adopt_group(group)
+        id = getattr(greenlet, "watch_id", None)
+        if id is None or alive.get(id) is not greenlet:
+            joined.setdefault(identity(greenlet), []).append(number)  # told when it is started
+        elif len(buffer) < limit:
+            note(("grouped", clock(), id, number, None, None, None, None))
+        else:
+            drop("grouped")
+
+    def on_ungrouped(group: Any, greenlet: Any) -> None:
+        if joined:
+            joined.pop(identity(greenlet), None)
+        if getattr(greenlet, "_state", 0) >= VALUE:
+            return
+        if len(buffer) < limit:
+            id = getattr(greenlet, "watch_id", None)
+            note(("ungrouped", clock(), id, adopt_group(group), None, None, None, None))
+        else:
+            drop("ungrouped")
+
+    return Hooks(on_spawned, on_adopted, on_succeeded, on_failed, on_grouped, on_ungrouped)
 
 
 class _Twin:
@@ -165,7 +206,7 @@ def measure_hooks() -> float:
     """Return what spawn and end of a greenlet cost in hooks, seconds: the best of five, on a twin registry."""
     best = float("inf")
     for _ in range(5):
-        hooks = make_hooks({}, [], MEASURED * 2, {}, {}, {}, lambda _: None)
+        hooks = make_hooks({}, [], MEASURED * 2, {}, {}, {}, lambda _: 0, lambda _: None)
         twins = [_Twin() for _ in range(MEASURED)]
         begin = perf_counter_ns()
         for twin in twins:
