@@ -316,7 +316,7 @@ class NativeProbe:
         if now - self._measured_at > MEASURE_EVERY:
             self._measured_at = now
             self._hook_cost = measure_hooks()
-        share = self._hook_cost / 2 * self.told.count / max(1e-9, now - self._attached_at)
+        share = self._hook_cost / 2 * self.told.sift.count / max(1e-9, now - self._attached_at)
         return {"hook_ns": self._hook_cost / 2 * 1e9, "share": min(1.0, share)}
 
 

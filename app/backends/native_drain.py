@@ -1,20 +1,16 @@
 """Records and events made of what the native hooks noted: per tick, in the dashboard's thread.
 
-A burst must not make the observer the program's heaviest part. So of the greenlets that
-succeeded before anybody could have looked at them, only as many are told one by one as a
-person could follow: SHORT_RATE a second, and SHORT_BURST at once. More of them are shed:
-counted by kind, and per group. Failures, kills and whatever still lives are always told. One
-drain takes at most TAKEN notes; the others wait in the buffer for the next. And it lets go of
-the interpreter every BREATH notes that it tells, since the program waits for it meanwhile.
+`native_sift` says which notes are told. Telling lets go of the interpreter every BREATH
+notes, since the program waits for it meanwhile.
 """
 
 import itertools
-from collections.abc import Iterator
-from time import monotonic, sleep
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends.frames import function_of, safe_text, site_at, traceback_sites
-from greenscope.app.backends.native_hooks import WIDTH, hidden
+from greenscope.app.backends.native_hooks import hidden
+from greenscope.app.backends.native_sift import NativeSift
 from greenscope.app.backends.native_view import thread_of
 from greenscope.app.backends.whose import program_site
 from greenscope.app.model import Drained, Event, ExceptionRecord, GreenletRecord, GreenletSample
@@ -24,12 +20,8 @@ from greenscope.runtime.greenlet import Greenlet
 if TYPE_CHECKING:
     from greenscope.app.backends.native import NativeProbe
 
-#: greenlets that lived and succeeded between two drains and are told one by one: per second, and at once
-SHORT_RATE, SHORT_BURST = 200, 500
 #: notes told between two breaths
 BREATH = 200
-#: notes worked off per drain
-TAKEN = 20_000
 #: greenlets that are asked per drain whether they have begun
 BEGUN_PER_DRAIN = 5_000
 
@@ -44,44 +36,21 @@ class NativeDrain:
         self.probe = probe
         #: id -> what was told at its birth, until its end is told
         self.known: dict[int, GreenletRecord] = {}
-        #: everything noted so far, told or shed
-        self.count = 0
-        #: the greatest id among the notes taken so far
-        self.newest = 0
+        self.sift = NativeSift(probe)
         #: ids of those that had not begun when it was looked last
         self._unbegun: dict[int, None] = {}
         #: id -> the groups that it is told to be in, until its end or until it leaves
         self._member_of: dict[int, list[int]] = {}
-        #: ids of those who have succeeded, as the buffer says
-        self._well: set[int] = set()
-        #: ids of shed lives whose end has not been taken yet
-        self._shed: set[int] = set()
-        #: how many short lives may be told, until when that was counted
-        self._left = float(SHORT_BURST)
-        self._drained_at = monotonic()
-        self._dropped: dict[str, int] = {}
         #: what the hooks had to drop since nothing was left over of it
         self._lost: dict[str, int] = {}
-        self._unseen: dict[int, dict[str, int]] = {}
 
     def drain(self) -> Drained:
         """Take notes off the buffer and tell them."""
         probe = self.probe
         events: list[Event] = []
-        self._dropped, probe.dropped = probe.dropped, {}
-        self._lost |= self._dropped
-        self._unseen = {}
-        now = monotonic()
-        self._left = min(float(SHORT_BURST), self._left + SHORT_RATE * (now - self._drained_at))
-        self._drained_at = now
-        buffer = probe.buffer
-        notes = buffer[: TAKEN * WIDTH]
-        # who has succeeded by now is to be known when its birth is told
-        pairs = zip(buffer[::WIDTH], buffer[2::WIDTH], strict=False)
-        self._well = {id for kind, id in pairs if kind == "succeeded"}
-        del buffer[: len(notes)]
-        self.count += len(notes) // WIDTH
-        for told, noted in enumerate(self._sift(notes), 1):
+        dropped, probe.dropped = probe.dropped, {}
+        self._lost |= dropped
+        for told, noted in enumerate(self.sift.take(), 1):
             try:
                 self._tell(noted, events)
             except Exception as error:
@@ -90,39 +59,11 @@ class NativeDrain:
             if told % BREATH == 0:
                 sleep(0)
         self._tell_begun(events)
-        if any(kind in self._lost for kind in ENDS) and not buffer:
+        if any(kind in self._lost for kind in ENDS) and not probe.buffer:
             self._forget_lost()
-        return Drained(tuple(events), self._dropped, self._unseen)
-
-    def _sift(self, notes: list[Any]) -> Iterator[list[Any]]:
-        """Count what is shed, and give what is to be told; the former may be thousands in one drain."""
-        well, shed, named, births = self._well, self._shed, self.probe.named, 0
-        ends = dict.fromkeys(ENDS, 0)
-        for at, kind, id in zip(range(0, len(notes), WIDTH), notes[::WIDTH], notes[2::WIDTH], strict=True):
-            if kind == "spawned":
-                if id > self.newest:
-                    self.newest = id
-                if id in well:
-                    if self._left < 1.0:
-                        shed.add(id)
-                        births += 1
-                        continue
-                    self._left -= 1.0
-            elif id in shed:
-                if kind in ends:
-                    shed.discard(id)
-                    ends[kind] += 1
-                    if named:
-                        named.pop(id, None)
-                elif kind == "grouped":
-                    counts = self._unseen.setdefault(notes[at + 3], {"spawned": 0, "succeeded": 0})
-                    counts["spawned"] += 1
-                    counts["succeeded"] += 1  # or it would not have been shed
-                continue
-            yield notes[at : at + WIDTH]
-        for kind, count in (("spawned", births), *ends.items()):
-            if count:
-                self._dropped[kind] = self._dropped.get(kind, 0) + count
+        for kind, count in self.sift.dropped.items():
+            dropped[kind] = dropped.get(kind, 0) + count
+        return Drained(tuple(events), dropped, self.sift.unseen)
 
     def _tell(self, noted: list[Any], events: list[Event]) -> None:
         kind, t, id, what, *more = noted

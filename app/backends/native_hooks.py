@@ -9,7 +9,8 @@ tuple that stays, and nothing more for the garbage collector to go through.
 
     on_adopted      what lived already, or is a raw greenlet: no place, no parent
     on_spawned      kind, t, id, hub, function, parent id, code, instruction
-    on_succeeded    kind, t, id, began, account, None
+    on_succeeded    "ended", t, None, ids, times of beginning, accounts: a list each, one note a batch
+                    of those killed one note each, as of those that failed
     on_failed       kind, t, id, began, account, exc_info
     others          kind, t, id, group
 
@@ -45,6 +46,10 @@ _BETWEEN = frozenset(
 )
 #: entries of the buffer that make one note
 WIDTH = 8
+#: ends that make one note at most
+BATCH = 500
+#: the types of values, or of names, when there are none
+ONLY_NONE = {type(None)}
 #: greenlets that a measurement of the hooks pretends to watch
 MEASURED = 200
 
@@ -84,6 +89,7 @@ def make_hooks(
     clock = monotonic
     files = _BETWEEN
     identity = builtins.id
+    forget = alive.pop
 
     #: a reference to who spawned last, and its id: most have many children in a row
     latest: tuple[Any, int | None] = None, None
@@ -123,38 +129,65 @@ def make_hooks(
         note(("spawned", clock(), id, hub, getattr(greenlet, "_run", None), None, None, 0))
 
     def on_succeeded(greenlets: list[Any]) -> None:
-        t = clock()
-        crowded = len(buffer) + len(greenlets) * WIDTH > limit
+        if len(greenlets) > BATCH:
+            for at in range(0, len(greenlets), BATCH):
+                on_succeeded(greenlets[at : at + BATCH])
+            return
+        types = {type(greenlet.value) for greenlet in greenlets}
+        try:
+            ids = [greenlet.watch_id for greenlet in greenlets]
+            known = types == ONLY_NONE or not any(issubclass(one, GreenletExit) for one in types)
+        except AttributeError:
+            known = False
+        if known:
+            found = [forget(id, None) for id in ids]
+            if found != greenlets:
+                alive.update((id, one) for id, one in zip(ids, found, strict=True) if one is not None)
+                known = False
+        if not known:
+            greenlets, ids = one_by_one(greenlets)
+        names = {type(greenlet._name) for greenlet in greenlets}
+        if len(buffer) >= limit:
+            for _ in ids:
+                drop("succeeded")
+            return
+        began = [greenlet._began for greenlet in greenlets]
+        note(("ended", clock(), None, ids, began, [greenlet._account for greenlet in greenlets], None, None))
+        if names != ONLY_NONE:
+            named.update((id, one._name) for id, one in zip(ids, greenlets, strict=True) if one._name is not None)
+
+    def one_by_one(greenlets: list[Any]) -> tuple[list[Any], list[int]]:
+        """Note those that were killed; return the others that are known, with their ids."""
+        left, ids = [], []
         for greenlet in greenlets:
-            try:
-                id = greenlet.watch_id
-                del alive[id]
-            except (AttributeError, KeyError):
+            id: Any = getattr(greenlet, "watch_id", None)
+            if not lives(id, greenlet):
                 continue  # it lived before we watched, or ended already
-            value = greenlet.value
-            kind = "succeeded" if value is None or not isinstance(value, GreenletExit) else "killed"
-            if crowded and len(buffer) >= limit:
-                drop(kind)
+            del alive[id]
+            if isinstance(greenlet.value, GreenletExit):
+                end("killed", id, greenlet, None)
             else:
-                note((kind, t, id, greenlet._began, greenlet._account, None, None, None))
-                if greenlet._name is not None:
-                    named[id] = greenlet._name
+                left.append(greenlet)
+                ids.append(id)
+        return left, ids
+
+    def lives(id: Any, greenlet: Any) -> bool:
+        return alive.get(id) is greenlet
+
+    def end(kind: str, id: int, greenlet: Any, exc_info: Any) -> None:
+        if len(buffer) < limit:
+            note((kind, clock(), id, greenlet._began, greenlet._account, exc_info, None, None))
+            if greenlet._name is not None:
+                named[id] = greenlet._name
+        else:
+            drop(kind)
 
     def on_failed(greenlets: list[Any]) -> None:
-        t = clock()
         for greenlet in greenlets:
-            try:
-                id = greenlet.watch_id
+            id: Any = getattr(greenlet, "watch_id", None)
+            if lives(id, greenlet):
                 del alive[id]
-            except (AttributeError, KeyError):
-                continue
-            kind = "killed" if id in killing else "failed"
-            if len(buffer) < limit:
-                note((kind, t, id, greenlet._began, greenlet._account, greenlet._exc_info, None, None))
-                if greenlet._name is not None:
-                    named[id] = greenlet._name
-            else:
-                drop(kind)
+                end("killed" if id in killing else "failed", id, greenlet, greenlet._exc_info)
 
     def on_grouped(group: Any, greenlet: Any) -> None:
         number = getattr(group, "watch_id", 0)
@@ -175,7 +208,7 @@ def make_hooks(
         if getattr(greenlet, "_state", 0) >= VALUE:
             return
         if len(buffer) < limit:
-            id = getattr(greenlet, "watch_id", None)
+            id: Any = getattr(greenlet, "watch_id", None)
             note(("ungrouped", clock(), id, adopt_group(group), None, None, None, None))
         else:
             drop("ungrouped")

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 import pytest
 
 from greenscope.app.backends.native import NativeProbe
-from greenscope.app.backends.native_drain import SHORT_BURST, SHORT_RATE
+from greenscope.app.backends.native_sift import SHORT_BURST, SHORT_RATE
 from greenscope.app.feed import Feed
 from greenscope.app.model import ControlResult, Event
 from greenscope.runtime import (

@@ -1,0 +1,140 @@
+"""What of the notes is told one by one, and what is only counted.
+
+A burst must not make the observer the program's heaviest part. So of the greenlets that
+succeeded before anybody could have looked at them, only as many are told one by one as a
+person could follow: SHORT_RATE a second, and SHORT_BURST at once. More of them are shed:
+counted by kind, and per group. Failures, kills and whatever still lives are always told.
+
+    [notes] --take--> a birth whose end is there, too, and no budget left --> counted, and its end
+                      all others ------------------------------------------> told
+
+There may be ten thousand notes in a tick: whatever is done with each of them is done by the
+interpreter's own loops, over slices and sets.
+"""
+
+from collections.abc import Iterable, Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from greenscope.app.backends.native_hooks import WIDTH
+
+if TYPE_CHECKING:
+    from greenscope.app.backends.native import NativeProbe
+
+#: greenlets that lived and succeeded between two drains and are told one by one: per second, and at once
+SHORT_RATE, SHORT_BURST = 100, 500
+#: notes worked off per drain, where each greenlet of a batch counts
+TAKEN = 20_000
+
+#: where in a note of "ended" the ids are, and when they began, and their accounts
+IDS, BEGAN, ACCOUNTS = 3, 4, 5
+
+
+class NativeSift:
+    """Takes notes off a NativeProbe's buffer and sheds the short lives that are too many."""
+
+    def __init__(self, probe: "NativeProbe") -> None:
+        self.probe = probe
+        #: everything noted so far, told or shed
+        self.count = 0
+        #: the greatest id among the births taken so far
+        self.newest = 0
+        #: what was shed by the last `take`: by kind, and by group and kind
+        self.dropped: dict[str, int] = {}
+        self.unseen: dict[int, dict[str, int]] = {}
+        #: ids of shed lives whose end has not been taken yet
+        self._shed: set[int] = set()
+        #: how many short lives may be told, when that was counted
+        self._left = float(SHORT_BURST)
+        self._taken_at = monotonic()
+
+    def take(self) -> Iterator[list[Any]]:
+        """Give what is to be told, in order, a list of WIDTH entries per note, one note for each end."""
+        now = monotonic()
+        self._left = min(float(SHORT_BURST), self._left + SHORT_RATE * (now - self._taken_at))
+        self._taken_at = now
+        self.dropped, self.unseen = {}, {}
+        buffer = self.probe.buffer
+        pending = buffer[:]
+        batches = list(where(pending[::WIDTH], "ended"))
+        # who has succeeded by now is to be known when its birth is told
+        succeeded: set[int] = set().union(*(pending[at * WIDTH + IDS] for at in batches))
+        taken = self._cut(pending, batches)
+        notes = pending[: taken * WIDTH]
+        del buffer[: taken * WIDTH]
+        kinds, ids = notes[::WIDTH], notes[2::WIDTH]
+        self._shed_births(kinds, ids, succeeded)
+        if not self._shed:
+            kept: Iterable[int] = range(0, len(notes), WIDTH)
+        else:
+            shed = self._shed
+            for at in where(kinds, "grouped"):
+                if ids[at] in shed:
+                    counts = self.unseen.setdefault(notes[at * WIDTH + 3], {"spawned": 0, "succeeded": 0})
+                    counts["spawned"] += 1
+                    counts["succeeded"] += 1  # or it would not have been shed
+            kept = [at for at, id in zip(range(0, len(notes), WIDTH), ids, strict=True) if id not in shed]
+        for at in kept:
+            if notes[at] == "ended":
+                yield from self._ends(notes[at + 1], *notes[at + IDS : at + ACCOUNTS + 1])
+            else:
+                yield notes[at : at + WIDTH]
+
+    def _cut(self, pending: list[Any], batches: list[int]) -> int:
+        """Return how many notes to take now, and count what is in them."""
+        taken = min(TAKEN, len(pending) // WIDTH)
+        ends = 0
+        for at in batches:
+            if at >= taken:
+                break
+            more = len(pending[at * WIDTH + IDS]) - 1
+            if at + ends + more >= TAKEN and at:
+                taken = at
+                break
+            ends += more
+            taken = min(taken, max(at + 1, TAKEN - ends))
+        self.count += taken + ends
+        return taken
+
+    def _shed_births(self, kinds: list[Any], ids: list[Any], succeeded: set[int]) -> None:
+        """Choose, among those that were born and have succeeded since, who is told."""
+        born = [id for kind, id in zip(kinds, ids, strict=True) if kind == "spawned"]
+        if born:
+            self.newest = max(self.newest, max(born))
+        short = [id for id in born if id in succeeded]
+        told = min(int(self._left), len(short))
+        self._left -= told
+        if len(short) > told:
+            self._shed.update(short[told:])
+            self._drop("spawned", len(short) - told)
+
+    def _ends(self, t: float, ids: list[int], began: list[float], accounts: list[Any]) -> Iterator[list[Any]]:
+        """Give a note for each end of a batch, but for those whose birth was shed."""
+        shed = self._shed
+        gone = shed.intersection(ids) if shed else shed
+        if gone:
+            shed -= gone
+            self._drop("succeeded", len(gone))
+            named = self.probe.named
+            if named:
+                for id in gone:
+                    named.pop(id, None)
+            if len(gone) == len(ids):
+                return
+        for id, since, account in zip(ids, began, accounts, strict=True):
+            if id not in gone:
+                yield ["succeeded", t, id, since, account, None, None, None]
+
+    def _drop(self, kind: str, count: int) -> None:
+        self.dropped[kind] = self.dropped.get(kind, 0) + count
+
+
+def where(kinds: list[Any], kind: str) -> Iterator[int]:
+    """Give the places at which a list has a kind."""
+    at = -1
+    try:
+        while True:
+            at = kinds.index(kind, at + 1)
+            yield at
+    except ValueError:
+        return
