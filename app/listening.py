@@ -5,6 +5,7 @@ into place: at no moment can another user connect, and a stale socket of a dead 
 one that still answers is `PortInUse`.
 """
 
+import _socket
 import errno
 import os
 import socket
@@ -12,6 +13,8 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
+
+from greenscope.app.natives import native_socket
 
 #: a reader that stalls absorbs this much in the kernel instead of 3.9 MB
 SEND_BUFFER = 64 * 1024
@@ -41,13 +44,13 @@ def bind_tcp(host: str, port: int) -> socket.socket:
     """Bind and listen; raises PortInUse, or OSError naming host and port. Does not block on numeric hosts."""
     name = "127.0.0.1" if host.lower() == "localhost" else host.strip("[]")
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = _socket.getaddrinfo(  # no patched one: it makes a hub
             name or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
         number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or str(error)
         raise OSError(number, f"host: {host!r} cannot be resolved: {reason}") from error
-    listener = socket.socket(family, kind, protocol)
+    listener = native_socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
@@ -84,7 +87,7 @@ def bind_unix(path: Path) -> socket.socket:
             else f"no socket can be made in {folder}: {error.strerror}"
         )
         raise OSError(error.errno, f"uds: {reason}") from error
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = native_socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made = private / "s"
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
@@ -120,7 +123,7 @@ def check_place(path: Path) -> None:
         return
     if not stat.S_ISSOCK(mode):
         raise FileExistsError(errno.EEXIST, f"{path} exists and is not a socket")
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    probe = native_socket(socket.AF_UNIX, socket.SOCK_STREAM)
     probe.settimeout(1.0)
     try:
         probe.connect(str(path))

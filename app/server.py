@@ -35,6 +35,7 @@ from greenscope.app.connections import DeadlineProtocol, Deadlines, Limits
 from greenscope.app.dashboard import Dashboard, DashboardApp
 from greenscope.app.hosts import is_loopback
 from greenscope.app.listening import BACKLOG, PortInUse, bind_tcp, bind_unix
+from greenscope.app.natives import pause
 from greenscope.app.settings import check_host, check_port, check_uds
 
 __all__ = ["DashboardServer", "InsecureBind", "Limits", "PortInUse"]
@@ -218,7 +219,7 @@ class DashboardServer(Server):
             return False  # asked from within: the loop ends after this turn
         deadline = time.monotonic() + timeout
         while not self.finished and time.monotonic() < deadline:
-            time.sleep(0.005)  # cooperative where the program has patched it; no lock that it could hold
+            pause(0.005)  # cooperative where the program is; no lock that it could hold
         return self.finished
 
     def wake(self) -> None:

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from greenscope.app.natives import native_socket
+
 #: seconds that a process gives its dashboard to say goodbye when it ends
 CLOSING = 1.0
 
@@ -53,7 +55,7 @@ def make_folder(folder: Path) -> None:
 def sweep(folder: Path) -> None:
     """Remove the sockets of processes that were killed: those that refuse a connection. Does not block."""
     for path in folder.glob("*.sock"):
-        probe = _native_socket()
+        probe = native_socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             if not stat.S_ISSOCK(path.lstat().st_mode):
                 continue  # a plain file refuses, too
@@ -65,13 +67,6 @@ def sweep(folder: Path) -> None:
             pass
         finally:
             probe.close()
-
-
-def _native_socket() -> Any:
-    """Return a Unix socket that no patch makes wait for a hub."""
-    import _socket
-
-    return _socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
 
 def watch_process(name: str, tell: Callable[[str], object]) -> Any:

@@ -1,7 +1,9 @@
 """Which probe fits this process: gevent's or the native runtime's."""
 
+import importlib
 import importlib.util
 import sys
+import threading
 from typing import Literal
 
 from greenscope.app.probe import Probe
@@ -32,11 +34,20 @@ def choose_backend(backend: str) -> Literal["native", "gevent"]:
     return "gevent"
 
 
+def _import_gevent() -> None:
+    """Import gevent, and let it know the main thread: it takes the one for it in which it is imported first."""
+    if "gevent.hub" in sys.modules:
+        return
+    hub = importlib.import_module("gevent.hub")
+    hub.MAIN_THREAD_IDENT = threading.main_thread().ident  # type: ignore[attr-defined]
+
+
 def make_probe(backend: str = "auto", accounting: str = "light") -> Probe:
     """Return a probe for this process, not attached yet. Raises UnfitSetting for a setting that is none."""
     if accounting not in ACCOUNTING:
         raise unfit("accounting", accounting, f"give one of {', '.join(ACCOUNTING)}")
     if choose_backend(backend) == "gevent":
+        _import_gevent()
         from greenscope.app.backends.gevent import GeventProbe
 
         return GeventProbe(accounting=accounting)

@@ -1,0 +1,32 @@
+"""What is native also in a program that gevent has patched: a socket, and a pause.
+
+A patched socket belongs to the hub of the thread that makes it, and a patched sleep waits in that hub; where there is
+none, gevent makes one, for ever. `watch()` and `close()` may be called in any native thread, which must not get a hub
+of its own by that. gevent is asked only where the program has loaded it.
+"""
+
+import socket
+import sys
+import time
+from typing import Any
+
+
+def _original(module: str, name: str, here: Any) -> Any:
+    """Return a function of the standard library as it was before any patching."""
+    monkey = sys.modules.get("gevent.monkey")
+    return here if monkey is None else monkey.get_original(module, name)
+
+
+def native_socket(family: int, kind: int, protocol: int = 0) -> socket.socket:
+    """Return a socket that belongs to no hub."""
+    made: socket.socket = _original("socket", "socket", socket.socket)(family, kind, protocol)
+    return made
+
+
+def pause(seconds: float) -> None:
+    """Sleep: cooperatively where this thread has a hub, natively elsewhere."""
+    hubs = sys.modules.get("gevent._hub_local")
+    if hubs is not None and hubs.get_hub_if_exists() is None:
+        _original("time", "sleep", time.sleep)(seconds)
+    else:
+        time.sleep(seconds)
