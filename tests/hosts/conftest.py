@@ -137,10 +137,14 @@ def find_port() -> int:
 
 
 def fetch(port: int, path: str, timeout: float = 10.0) -> int:
-    """Return the status that a server answers with (0: no answer)."""
+    """Return the status that a server answers with (0: no answer).
+
+    The connection is for this request alone: else gunicorn, which swallows the GreenletExit of a killed request, would
+    wait in the same greenlet for a next one, for as long (2 s) as the dashboard waits for the kill.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Connection": "close"})
         answer = connection.getresponse()
         answer.read()
         return answer.status
