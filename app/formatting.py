@@ -224,7 +224,16 @@ def hub_row(hub: HubSample, now: float) -> dict[str, Any]:
         "timers": hub.timers,
         "sample_age": duration(now - hub.sampled),
         "blocked_in": sites(hub.blocked_in),
+        "threadpool": _thread_pool(hub),
+        "resolver": {"kind": safe_text(hub.resolver), "lookups": hub.lookups} if hub.resolver else None,
     }
+
+
+def _thread_pool(hub: HubSample) -> dict[str, int] | None:
+    pool = hub.threadpool
+    if pool is None:
+        return None
+    return {"size": pool.size, "max": pool.most, "busy": pool.busy, "queued": pool.queued}
 
 
 def event_fields(event: Event, record: GreenletRecord | None, clock: Clock) -> dict[str, Any]:

@@ -128,11 +128,22 @@ class GroupSample:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadPoolSample:
+    """The native threads of a hub: how many there are and may be, how many work, how many tasks wait for one."""
+
+    size: int
+    most: int
+    busy: int
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
 class HubSample:
     """One event loop. `lag` is how long its present turn has lasted (seconds; 0 when idle or between turns).
 
     `blocked_in` is the stack of its thread, innermost frame last, when `lag` is long enough to ask.
-    `sampled` is the monotonic second of this sample.
+    `sampled` is the monotonic second of this sample. `threadpool` is None where the hub has none; `resolver` is its
+    kind ("": none in use), `lookups` how many names are being looked up (None: it does not tell).
     """
 
     thread: str
@@ -144,6 +155,9 @@ class HubSample:
     running: int | None = None
     timers: int = 0
     blocked_in: tuple[Site, ...] = ()
+    threadpool: ThreadPoolSample | None = None
+    resolver: str = ""
+    lookups: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

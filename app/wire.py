@@ -26,11 +26,12 @@ from greenscope.app.model import (
     HubSample,
     Site,
     Stack,
+    ThreadPoolSample,
     WaitRecord,
 )
 
 #: what both ends must agree on
-VERSION = 1
+VERSION = 2
 
 Fields = list[Any]
 
@@ -88,6 +89,7 @@ def group_out(group: GroupSample) -> Fields:
 
 def hub_out(hub: HubSample) -> Fields:
     """Return an event loop as fields."""
+    pool = hub.threadpool
     return [
         hub.thread,
         hub.thread_ident,
@@ -98,6 +100,9 @@ def hub_out(hub: HubSample) -> Fields:
         hub.running,
         hub.timers,
         [site_out(site) for site in hub.blocked_in],
+        None if pool is None else [pool.size, pool.most, pool.busy, pool.queued],
+        hub.resolver,
+        hub.lookups,
     ]
 
 
@@ -219,7 +224,7 @@ class Decoder:
 
     def hub(self, fields: Sequence[Any]) -> HubSample:
         """Return an event loop; its thread's name begins with the pid."""
-        thread, ident, lag, turns, switches, sampled, running, timers, blocked = fields
+        thread, ident, lag, turns, switches, sampled, running, timers, blocked, pool, resolver, lookups = fields
         return HubSample(
             thread=f"{self.pid} {thread}",
             thread_ident=int(ident),
@@ -230,6 +235,9 @@ class Decoder:
             running=self.maybe(running),
             timers=int(timers),
             blocked_in=self.sites(blocked),
+            threadpool=None if pool is None else ThreadPoolSample(*map(int, pool)),
+            resolver=str(resolver),
+            lookups=None if lookups is None else int(lookups),
         )
 
     def event(self, fields: dict[str, Any]) -> Event:

@@ -217,14 +217,14 @@ class WaitReader:
     def _add_waiters(self, thing: Any, found: dict[int, Found]) -> None:
         kind = type(thing)
         if kind is RLock:
-            waiters = waiters_in(_links_of(getattr(thing, "_block", None)))
+            waiters = waiters_in(links_of(getattr(thing, "_block", None)))
             if waiters:
                 owner = getattr(thing, "_owner", None)
                 owner_id = None if owner is None else self._registry.id_of(owner)
                 for waiter in waiters:
                     found[id(waiter)] = Found("rlock", _name_of(thing), owner=owner_id)
         else:
-            for waiter in waiters_in(_links_of(thing)):
+            for waiter in waiters_in(links_of(thing)):
                 found.setdefault(id(waiter), Found(_kind_of(kind), _name_of(thing)))
 
     def _look_for_things(self, now: float) -> None:
@@ -299,7 +299,8 @@ def waiters_in(links: Iterable[Any]) -> list[Any]:
     return found
 
 
-def _links_of(thing: Any) -> list[Any]:
+def links_of(thing: Any) -> list[Any]:
+    """Return a copy of what stands in the links of a lock or an event."""
     for referent in gc.get_referents(thing):
         if type(referent) is list:
             return list(referent)
@@ -399,4 +400,4 @@ _WAITABLES: frozenset[type] = frozenset(
     {Event, AsyncResult, Semaphore, BoundedSemaphore, LockType, RLock, *_QUEUES},
 )
 
-__all__ = ["LinkReader", "WaitReader", "scan", "waiters_in"]
+__all__ = ["LinkReader", "WaitReader", "links_of", "scan", "waiters_in"]

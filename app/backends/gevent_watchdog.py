@@ -20,6 +20,7 @@ from gevent.hub import Hub
 from greenscope.app.backends.frames import walk
 from greenscope.app.backends.gevent_discovery import allocate_lock, hidden, start_new_thread
 from greenscope.app.backends.gevent_registry import Block, Lane, Registry
+from greenscope.app.backends.gevent_threads import resolver, thread_pool
 from greenscope.app.backends.gevent_tracing import BLOCKED_AFTER
 from greenscope.app.model import HubSample, Site
 
@@ -96,6 +97,8 @@ class Watchdog:
     def sample(self, lane: Lane) -> HubSample:
         """Return the lane's hub as it is now."""
         lag, _ = self.look(lane)
+        hub = lane.hub()
+        kind, lookups = resolver(hub)
         now = monotonic()
         current = lane.current
         stack: tuple[Site, ...] = ()
@@ -110,6 +113,9 @@ class Watchdog:
             sampled=now,
             running=current.id if current.id and current.known and lane.traced else None,
             blocked_in=stack,
+            threadpool=thread_pool(hub),
+            resolver=kind,
+            lookups=lookups,
         )
 
     def _take_stack(self, lane: Lane, began: float, lasted: float, frame: FrameType | None) -> None:

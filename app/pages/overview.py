@@ -125,6 +125,7 @@ async def overview(request: Request) -> Response:
         groups_more=max(0, len(groups) - MOST_GROUPS),
         charts=CHARTS,
         series=feed.series(),
+        threads=[(number, hub) for number, hub in enumerate(feed.hubs()) if hub["threadpool"] or hub["resolver"]],
     )
 
 

@@ -29,6 +29,7 @@ from greenscope.app.model import (
     HubSample,
     Site,
     Stack,
+    ThreadPoolSample,
     WaitRecord,
 )
 from greenscope.app.server import DashboardServer
@@ -113,7 +114,8 @@ def test_births_groups_and_stacks_survive_the_wire(
 
 
 def test_hub_survives_the_wire_under_the_name_of_its_process() -> None:
-    hub = HubSample("main", 99, 0.5, 3, 7, 12.5, 4, 2, (Site("a.py", 1, "f"),))
+    pool = ThreadPoolSample(3, 10, 2, 5)
+    hub = HubSample("main", 99, 0.5, 3, 7, 12.5, 4, 2, (Site("a.py", 1, "f"),), pool, "thread", 1)
     found = Decoder(PID).hub(over(hub_out(hub)))
     assert found == replace(hub, thread="4711 main", running=join_ident(PID, 4))
 
