@@ -8,9 +8,9 @@
     drain(), sample() ...   in the dashboard's thread:                  gevent_events, _view, _waits, _endings
     kill(), spawn() ...     posted to the hub:                          gevent_control
 
-The program is not changed: no class is patched, no link added (but with accounting off, where nothing else tells of
-an end), no attribute set, no greenlet kept alive, no lock taken that it could hold. What breaks in the observer
-removes the hook and is told in `faults`.
+The program is not changed: no class is patched, no link added, no attribute set (but with accounting off the hub's
+`handle_error`, where nothing else tells of a failure), no greenlet kept alive, no lock taken that it could hold. What
+breaks in the observer removes the hook and is told in `faults`.
 
 Threads: each thread with a hub is a lane. The thread that drains is the dashboard's: its hub, which gevent's
 selector makes in a patched program, is hidden, and not traced.
@@ -38,6 +38,7 @@ from greenscope.app.backends.gevent_control import GeventControl
 from greenscope.app.backends.gevent_endings import Endings
 from greenscope.app.backends.gevent_events import EventMaker
 from greenscope.app.backends.gevent_registry import LOG_LIMIT, Lane, Registry, snapshot
+from greenscope.app.backends.gevent_untraced import Untraced
 from greenscope.app.backends.gevent_view import GeventView
 from greenscope.app.backends.gevent_watchdog import Watchdog
 from greenscope.app.model import (
@@ -60,7 +61,7 @@ ACCOUNTING = ("off", "light", "full")
 class GeventProbe:
     """Watch all hubs of this process that are gevent's.
 
-    `accounting` is off (no tracer: no times, ends through links), light (run and wait time, switches, longest run)
+    `accounting` is off (no tracer: no times, ends seen when draining), light (run and wait time, switches, longest run)
     or full (ready time, too). `log_limit` bounds what is kept between two drains. Raises ValueError for another
     accounting.
     """
@@ -74,11 +75,12 @@ class GeventProbe:
         self._traces = accounting != "off"
         self.capabilities = CAPABILITIES if self._traces else CAPABILITIES - {"accounting"}
         self._registry = registry = Registry(log_limit)
-        self._births = Births(registry, self._traces, self._install_here)
         self._view = GeventView(registry, self._traces, accounting == "full")
-        self._events = EventMaker(registry, self._view)
-        self._endings = Endings(registry, self._view, self._traces)
         self._control = GeventControl(registry, self._view)
+        self._untraced = None if self._traces else Untraced(registry, self._control.post)
+        self._births = Births(registry, self._traces, self._install_here)
+        self._events = EventMaker(registry, self._view)
+        self._endings = Endings(registry, self._view, self._untraced)
         self._watchdog = Watchdog(registry, self._ask_for_tracer, self._control.expire)
         self._attached = False
         self._attached_at = monotonic()
@@ -94,7 +96,10 @@ class GeventProbe:
         if capability in self.capabilities:
             return ""
         if capability == "accounting":
-            return "Accounting is off (accounting='off'): run and wait times need the switch tracer."
+            return (
+                "Accounting is off (accounting='off'): run and wait times need the switch tracer, and so does telling "
+                "a greenlet that was killed and freed at once from one that succeeded."
+            )
         if capability == "owners":
             return "gevent's locks and pools do not know who holds them; only an RLock does, and is shown with it."
         return "gevent does not offer this."
@@ -117,7 +122,7 @@ class GeventProbe:
         for lane in snapshot(self._registry.lanes):
             if lane.ident == ident:
                 self._install_here(lane)
-            elif self._traces and not lane.hidden:
+            elif not lane.hidden:
                 self._control.post(lane, _in_lane(self._install_here, lane))
         self._watchdog.start()
 
@@ -130,7 +135,7 @@ class GeventProbe:
         Greenlet.remove_spawn_callback(self._births.on_spawn)
         self._watchdog.stop()
         ident = discovery.thread_ident()
-        leave = tracing.uninstall if self._traces else self._unlink_all
+        leave = tracing.uninstall if self._untraced is None else self._untraced.remove
         for lane in snapshot(self._registry.lanes):
             if lane.ident == ident:
                 leave(lane)
@@ -139,15 +144,12 @@ class GeventProbe:
                 self._control.post(lane, _in_lane(leave, lane))
         self._registry.log.clear()
 
-    def _unlink_all(self, lane: Lane) -> None:
-        for entry in lane.living():
-            found = entry()
-            if found is not None and entry.kind == "greenlet":
-                Greenlet.unlink(found, self._births.on_end)
-
     def _install_here(self, lane: Lane) -> None:
-        """Begin to trace the thread that runs this, which is the lane's."""
-        if not self._traces or not self._attached or lane.hidden or lane.traced:
+        """Begin to trace the thread that runs this, which is the lane's; untraced, to be told of its failures."""
+        if not self._attached or lane.hidden or lane.traced:
+            return
+        if self._untraced is not None:
+            self._untraced.install(lane)
             return
         self._resume(lane)
         tracing.install(
@@ -283,6 +285,8 @@ class GeventProbe:
             if lane.ident == ident:
                 tracing.uninstall(lane)
             lane.traced = False
+            if self._untraced is not None:
+                self._untraced.remove(lane)
         self._registry.log.clear()
 
 

@@ -106,8 +106,6 @@ class Births:
             run = getattr(one, "_run", None)
             entry.function = None if run is None else discovery.what_runs(run)
             entry.origin = getattr(one, "spawning_stack", None)
-            if not self._traces:
-                Greenlet.rawlink(one, self.on_end)
             if not begun:
                 lane.pending += 1
         entry.groups = groups
@@ -137,7 +135,7 @@ class Births:
         log, limit = registry.log, registry.log_limit
         get_ident, what_runs = discovery.thread_ident, discovery.what_runs
         has_links = Greenlet.has_links
-        traces = self._traces
+        traces, on_freed = self._traces, registry.on_freed
 
         def on_spawn(new: Any) -> None:
             try:
@@ -147,7 +145,9 @@ class Births:
                     self._on_lane(lane)
                 if lane.hidden:
                     return
-                entry = Entry(new)
+                entry = Entry(new, on_freed)
+                if not traces:
+                    entry.address = id(new)
                 entry.id = next(ids)
                 entry.lane = lane
                 entry.born = entry.since = monotonic()
@@ -164,8 +164,6 @@ class Births:
                 lane.pending += 1
                 if has_links(new):
                     entry.groups = self._groups_of(new)
-                if not traces:
-                    Greenlet.rawlink(new, self.on_end)
                 if len(log) < limit:
                     log.append(entry)
                 else:
@@ -177,20 +175,6 @@ class Births:
                 Greenlet.remove_spawn_callback(on_spawn)
 
         return on_spawn
-
-    def on_end(self, ended: Any) -> None:
-        """Be told by a link of an end, where nothing is traced."""
-        lane = self._registry.lanes.get(discovery.thread_ident())
-        if lane is None:
-            return
-        try:
-            entry = lane.entries.get(id(ended))
-            if entry is not None and not entry.started and not tracing.is_stillborn(ended):
-                entry.started = entry.born  # nobody has seen when
-                self._registry.note(entry, STARTED)
-            tracing.finish(self._registry, lane, ended, monotonic())
-        except Exception as error:
-            self._registry.fault("end link", error)
 
     def adopt(self, lane: Lane, target: Any, now: float) -> Entry:
         """Register a greenlet that is switched to and that nobody has told of: a raw one, or a new hub."""
@@ -249,5 +233,6 @@ class Births:
 
 
 def _id_of_current(lane: Lane) -> int:
-    entry = lane.entries.get(id(greenlet.getcurrent()))
-    return 0 if entry is None else entry.id
+    current = greenlet.getcurrent()
+    entry = lane.entries.get(id(current))
+    return 0 if entry is None or entry() is not current else entry.id

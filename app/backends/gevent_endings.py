@@ -10,6 +10,7 @@ from time import monotonic
 from greenscope.app.backends import gevent_discovery as discovery
 from greenscope.app.backends import gevent_tracing as tracing
 from greenscope.app.backends.gevent_registry import ENDED, Entry, GroupEntry, Lane, Membership, Registry
+from greenscope.app.backends.gevent_untraced import Untraced
 from greenscope.app.backends.gevent_view import GeventView, members_of
 
 #: seconds between two searches
@@ -21,19 +22,23 @@ HUB_GRACE = 2.0
 class Endings:
     """Searches a registry for what has changed unseen. Used from the dashboard's thread, but for `sweep`."""
 
-    def __init__(self, registry: Registry, view: GeventView, traces: bool) -> None:
+    def __init__(self, registry: Registry, view: GeventView, untraced: Untraced | None) -> None:
         self._registry = registry
         self._view = view
-        self._traces = traces
+        self._untraced = untraced
         self._swept = 0.0
 
     def look(self, now: float) -> None:
         """Do all searches, if the last ones are long enough ago."""
+        if self._untraced is not None:
+            self._untraced.look()
         if now - self._swept < SWEEP_EVERY:
             return
         self._swept = now
         for lane in self._registry.shown_lanes():
             self._close(lane, now)
+            if self._untraced is not None:
+                self._untraced.keep(lane)
         self.sweep(everything=False)
         for entry in list(self._registry.groups.values()):
             if entry() is None:
@@ -43,7 +48,7 @@ class Endings:
 
     def sweep(self, everything: bool) -> None:
         """Find what ended without a switch: among those that have not begun, or among all."""
-        everything = everything or not self._traces
+        everything = everything or self._untraced is not None
         for lane in self._registry.shown_lanes():
             if lane.pending > 0 or everything:
                 for entry in lane.living():
@@ -51,11 +56,13 @@ class Endings:
                         self._settle(lane, entry)
         for entry in self._registry.indexed():
             if entry() is None and not entry.ended:
-                self._end_unseen(entry)
+                self._settle(entry.lane, entry)
 
     def _settle(self, lane: Lane, entry: Entry) -> None:
         one = entry()
-        if one is None:
+        if self._untraced is not None:
+            self._untraced.settle(lane, entry, one)
+        elif one is None:
             self._end_unseen(entry)
         elif discovery.is_greenlet(one):
             if tracing.has_ended(one):

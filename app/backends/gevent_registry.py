@@ -44,6 +44,7 @@ class Entry(weakref.ref[Any]):
     """
 
     __slots__ = (
+        "address",
         "born",
         "ended",
         "exception",
@@ -68,6 +69,8 @@ class Entry(weakref.ref[Any]):
     )
     id: int
     lane: "Lane"
+    #: id() of the greenlet, its key in the lane; for a spawned one set only where nothing is traced
+    address: int
     #: monotonic second of the spawn; of its discovery, where it is older than the watching
     born: float
     started: float
@@ -206,6 +209,8 @@ class Registry:
         self.groups_by_key: dict[int, GroupEntry] = {}
         self.ids = itertools.count(1)
         self.group_ids = itertools.count(1)
+        #: what each greenlet's weak reference calls when it is freed (None where switches tell of ends)
+        self.on_freed: Callable[[Any], None] | None = None
         #: id -> entry, the dashboard's thread's own
         self._index: dict[int, Entry] = {}
         #: no id above this was ever given to a greenlet that the dashboard has heard of
@@ -215,7 +220,8 @@ class Registry:
 
     def new_entry(self, greenlet: Any, lane: Lane, now: float, kind: Literal["greenlet", "raw", "main"]) -> Entry:
         """Make an entry with nothing in it yet, and let the lane find it."""
-        entry = blank(greenlet, next(self.ids), now, kind)
+        entry = blank(greenlet, next(self.ids), now, kind, self.on_freed if kind != "main" else None)
+        entry.address = id(greenlet)
         entry.lane = lane
         lane.entries[id(greenlet)] = entry
         return entry
@@ -293,9 +299,15 @@ class Registry:
         return None
 
 
-def blank(greenlet: Any, number: int, now: float, kind: Literal["greenlet", "raw", "main", "hub"]) -> Entry:
-    """Return an entry with all its slots filled; `lane` is the caller's to set."""
-    entry = Entry(greenlet)
+def blank(
+    greenlet: Any,
+    number: int,
+    now: float,
+    kind: Literal["greenlet", "raw", "main", "hub"],
+    on_freed: Callable[[Any], None] | None = None,
+) -> Entry:
+    """Return an entry with all its slots filled; `lane` and `address` are the caller's to set."""
+    entry = Entry(greenlet, on_freed)
     entry.id = number
     entry.born = entry.since = now
     entry.started = entry.ended = entry.run = entry.ready = entry.longest = entry.killed_at = 0.0

@@ -447,7 +447,7 @@ def test_short_lives_beyond_the_budget_are_counted_and_failures_are_told() -> No
     assert found["dropped"] == {"spawned": 186, "started": 186, "succeeded": 186}
 
 
-def test_accounting_off_tells_lives_through_links_and_no_times() -> None:
+def test_accounting_off_tells_lives_and_no_times() -> None:
     found = run(
         """
         import greenlet
@@ -479,6 +479,69 @@ def test_accounting_off_tells_lives_through_links_and_no_times() -> None:
     assert not found["links"]
     assert not found["has"]
     assert "off" in found["missing"]
+    assert found["faults"] == []
+
+
+def test_accounting_off_links_nothing_and_tells_ends_that_leave_nothing_behind() -> None:
+    found = run(
+        """
+        hub = gevent.get_hub(); printed = []
+        hub.print_exception = lambda context, *exc_info: printed.append(exc_info[1].args[0])
+        probe = GeventProbe(accounting="off"); probe.attach(); probe.drain()
+        def bad(): raise ValueError("bad")
+        links = [gevent.spawn(bad).has_links(), gevent.spawn(int).has_links()]
+        gevent.sleep(0.01); gc.collect()                # freed: nobody has kept them
+        kept = gevent.spawn(bad); kept.join()
+        dropped = gevent.spawn(gevent.sleep, 60); gevent.sleep(0); id = id_of(probe, dropped)
+        asked = probe.kill(id, 5); gevent.sleep(0.01); del dropped; gc.collect(); events = probe.drain().events
+        answer(links=links, kinds=sorted(kinds(events)), printed=printed, killed=kinds(events, id),
+            messages=[event.exception.message for event in events if event.exception],
+            entries=len(probe._registry.lanes[hub.thread_ident].entries), faults=probe.faults)
+        """
+    )
+    assert found["links"] == [0, 0]
+    assert found["kinds"] == sorted(
+        ["failed"] * 2 + ["spawned"] * 4 + ["started"] * 3 + ["succeeded", "kill_requested", "killed"]
+    )
+    assert found["killed"][-1] == "killed"
+    assert found["messages"] == ["bad", "bad"]
+    assert found["printed"] == ["bad", "bad"]
+    assert found["entries"] == 2  # the hub and main
+    assert found["faults"] == []
+
+
+def test_accounting_off_leaves_a_programs_own_handling_of_errors_as_it_is() -> None:
+    found = run(
+        """
+        hub = gevent.get_hub(); printed = []; hub.print_exception = lambda *error: printed.append("gevent's")
+        def bad(): raise ValueError("bad")
+        def mine(*error): printed.append("mine")
+        def fail():
+            gevent.spawn(bad); gevent.sleep(0.01); gc.collect(); probe._endings._swept = other._endings._swept = 0.0
+            told = [kinds(one.drain().events)[-1] for one in (probe, other)]; gevent.sleep(0.01)
+            return [*told, printed.pop(), len(printed)]
+        probe, other = GeventProbe(accounting="off"), GeventProbe(accounting="off")
+        probe.attach(); other.attach(); probe.drain(); other.drain()
+        seen = [fail()]; ours = hub.handle_error
+        hub.handle_error = mine; probe._endings._swept = other._endings._swept = 0.0
+        probe.drain(); other.drain(); gevent.sleep(0.01); seen.append(fail())       # put over the program's
+        hub.handle_error = ours; seen.append(fail()); same = hub.handle_error is ours   # as a test puts it back
+        hub.handle_error = mine; probe.drain(); other.drain(); fail(); gevent.sleep(0.01)
+        probe.close(); other.close(); restored = hub.handle_error is mine
+        third = GeventProbe(accounting="off"); third.attach(); del hub.handle_error; third.close()
+        fourth = GeventProbe(accounting="off"); fourth.attach(); fourth.close()
+        answer(seen=seen, same=same, restored=restored, gone="handle_error" not in hub.__dict__,
+            faults=probe.faults + other.faults)
+        """
+    )
+    assert found["seen"] == [
+        ["failed", "failed", "gevent's", 0],
+        ["failed", "failed", "mine", 0],
+        ["failed"] * 2 + ["gevent's", 0],
+    ]
+    assert found["same"]
+    assert found["restored"]
+    assert found["gone"]
     assert found["faults"] == []
 
 

@@ -1,0 +1,159 @@
+"""How ends are told where no switch is traced (accounting="off"): nothing is linked, since a link would show.
+
+    a greenlet is freed           its weak reference calls back            -> collected when draining
+    it fails                      its hub's `handle_error` is told of it   -> with what, before it is freed
+    it has ended and is kept      found by looking when draining           -> its result says how
+
+`has_links()` counts links, and a link costs a turn of the hub, so that none is added. What is called back is a compiled
+function, since a Python one would swallow the KeyboardInterrupt that may reach it. What is added instead of links is
+one attribute of each hub: gevent looks `handle_error` up on it for every failure. A program may put its own over ours,
+or keep ours and put it back: a second one is then put over the program's, and each failure is still written down once.
+
+A greenlet that is freed at its end without having failed is told as succeeded: nobody can tell then whether a
+GreenletExit ended it, but for one that was killed through the dashboard. When it ended is known to one drain.
+"""
+
+import weakref
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from gevent import Greenlet, GreenletExit
+
+from greenscope.app.backends import gevent_discovery as discovery
+from greenscope.app.backends import gevent_tracing as tracing
+from greenscope.app.backends.gevent_registry import ENDED, STARTED, Entry, Lane, Registry
+
+#: with more living greenlets than this the kept ones are looked at once a second only
+MOST_LOOKED_AT = 500
+
+_exception_of: Callable[[Any], BaseException | None] = Greenlet.exception.__get__
+
+
+class Untraced:
+    """The ends in a registry whose lanes are not traced. Used from the dashboard's thread, but for the hooks."""
+
+    def __init__(self, registry: Registry, post: Callable[[Lane, Callable[[], None]], bool]) -> None:
+        self._registry = registry
+        self._post = post
+        #: what is pushed out of it is found by the sweep
+        self._freed: deque[Entry] = deque(maxlen=registry.log_limit)
+        registry.on_freed = self._freed.append
+        self.closed = False
+
+    def look(self) -> None:
+        """Tell the ends of all that was freed, and of what is kept, as long as looking is little work."""
+        for _ in range(len(self._freed)):
+            entry = self._freed.popleft()
+            self.settle(entry.lane, entry, None)
+        for lane in self._registry.shown_lanes():
+            if len(lane.entries) <= MOST_LOOKED_AT:
+                for entry in lane.living():
+                    self.settle(lane, entry, entry())
+
+    def settle(self, lane: Lane, entry: Entry, found: Any) -> None:
+        """Tell the end of a greenlet, if it has ended; `found` is None for one that was freed."""
+        if entry.ended:
+            return
+        if found is None:
+            self._begin(entry, stillborn=bool(entry.killed_at))
+            self._end(lane, entry)
+        elif discovery.is_greenlet(found):
+            if tracing.has_ended(found):
+                self._begin(entry, stillborn=tracing.is_stillborn(found))
+                tracing.finish(self._registry, lane, found, monotonic())
+        elif discovery.is_dead(found):
+            tracing.finish(self._registry, lane, found, monotonic())
+
+    def _begin(self, entry: Entry, stillborn: bool) -> None:
+        """Let an entry have begun, since it has ended; nobody has seen when."""
+        if not entry.started and not stillborn:
+            entry.started = entry.born
+            self._registry.note(entry, STARTED)
+
+    def _end(self, lane: Lane, entry: Entry) -> None:
+        other = lane.entries.pop(entry.address, None)
+        if other is not None and other is not entry:
+            lane.entries.setdefault(entry.address, other)  # the address has come again
+        entry.outcome = entry.outcome or ("killed" if entry.killed_at else "succeeded")
+        entry.ended = monotonic()
+        self._registry.note(entry, ENDED)
+
+    # -- failures
+
+    def keep(self, lane: Lane) -> None:
+        """See to it that the failures in a lane's hub are told. Does not block."""
+        hub = lane.hub()
+        if hub is not None and not self._is_in(hub):
+            self._post(lane, lambda: self.install(lane))
+
+    def install(self, lane: Lane) -> None:
+        """Be told of the failures in a lane's hub, from now on. Idempotent; call in the lane's thread."""
+        hub = lane.hub()
+        if hub is not None and not self.closed and not self._is_in(hub):
+            hub.handle_error = _Hook(self, lane, hub, hub.__dict__.get("handle_error"))
+
+    def remove(self, lane: Lane) -> None:
+        """Take the hook out; where the program has put its own over it, it stays, and only passes on."""
+        self.closed = True
+        hub = lane.hub()
+        if hub is None:
+            return
+        above, hook = None, hub.__dict__.get("handle_error")
+        while type(hook) is _Hook and hook.owner is not self:
+            above, hook = hook, hook.before
+        if type(hook) is not _Hook:
+            return
+        if above is not None:
+            above.before = hook.before
+        elif hook.before is None:
+            del hub.handle_error
+        else:
+            hub.handle_error = hook.before
+
+    def _is_in(self, hub: Any) -> bool:
+        """Tell whether our hook is on top of what the program has set; those of other observers may be over it."""
+        hook = hub.__dict__.get("handle_error")
+        while type(hook) is _Hook:
+            if hook.owner is self:
+                return True
+            hook = hook.before
+        return False
+
+    def failed(self, lane: Lane, context: Any, error: Any) -> None:
+        """Write down what a greenlet dies of."""
+        if self.closed or not discovery.is_greenlet(context) or isinstance(error, GreenletExit):
+            return
+        entry = lane.entries.get(id(context))
+        if entry is None or entry() is not context or entry.ended or entry.outcome:
+            return
+        if _exception_of(context) is error:  # its end, not an error of one of its links
+            entry.exception = tracing.exception_record(error)
+            entry.outcome = "failed"
+
+    def fault(self, error: Exception) -> None:
+        """Tell what broke in the hook."""
+        self._registry.fault("failure", error)
+
+
+class _Hook:
+    """What stands in a hub's `handle_error`: it tells of the failure, then does what was there before."""
+
+    __slots__ = ("before", "hub", "lane", "owner")
+
+    def __init__(self, owner: Untraced, lane: Lane, hub: Any, before: Any) -> None:
+        self.owner = owner
+        self.lane = lane
+        self.hub = weakref.ref(hub)
+        self.before = before
+
+    def __call__(self, context: Any, kind: Any, value: Any, tb: Any) -> Any:
+        try:
+            self.owner.failed(self.lane, context, value)
+        except Exception as error:
+            self.owner.fault(error)
+        if self.before is not None:
+            return self.before(context, kind, value, tb)
+        hub = self.hub()
+        return None if hub is None else type(hub).handle_error(hub, context, kind, value, tb)
