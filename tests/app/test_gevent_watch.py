@@ -109,3 +109,20 @@ def test_monitor_can_be_closed_in_a_native_thread(patched: bool, tmp_path: Path)
 def test_watch_in_a_thread_before_gevent_is_imported_sees_what_comes(patched: bool, tmp_path: Path) -> None:
     first = "import threading\nthread = threading.Thread(target=start); thread.start(); thread.join()\n"
     assert run(START + first + (PATCH if patched else "") + GEVENT + PARKED, tmp_path / "go") == WATCHED
+
+
+def test_importing_us_starts_no_thread_sets_no_tracer_and_makes_no_hub() -> None:
+    program = """
+import greenscope, greenscope.gunicorn, greenscope.app.backends.native
+import greenlet, json, os, sys
+from gevent._hub_local import get_hub_if_exists
+from greenscope.app.backends.gevent import GeventProbe
+probe = GeventProbe()                   # made, not attached
+tasks = os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else sys._current_frames()
+print(json.dumps({"threads": [len(tasks), len(sys._current_frames())], "tracer": greenlet.gettrace(),
+    "hub": get_hub_if_exists(), "hooks": [sys.gettrace(), sys.getprofile()]}))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".dev"), "PYTHONWARNINGS": "error"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {"threads": [1, 1], "tracer": None, "hub": None, "hooks": [None, None]}
