@@ -14,6 +14,8 @@ from greenscope.app.pages.rendering import render
 
 #: greenlets of one finding that are linked
 MOST_NAMED = 8
+#: frames that the page carries folded, of the first findings; each weighs a third of a kilobyte
+MOST_FRAMES = 120
 
 
 def present_finding(dashboard: Any, finding: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,6 +40,12 @@ async def findings(request: Request) -> Response:
     """Answer `/findings`."""
     dashboard = request.app.state.dashboard
     rows = [present_finding(dashboard, row) for row in dashboard.findings()]
+    asked, left = request.query_params.get("stack"), MOST_FRAMES
+    for row in rows:
+        row["asked"] = row["id"] == asked
+        row["folded"] = row["asked"] or len(row["frames"]) <= left
+        if row["folded"]:
+            left -= len(row["frames"])
     return render(
         request,
         "findings.html",
