@@ -2,7 +2,8 @@
 
     python tests/benchmarks/bench_probe.py [WORK ...] [--rounds N]
 
-`+us` is the difference to the plain program per item, `x` the ratio. Exits with 1 when a bound is not kept.
+`+us` is the difference to the plain program per item, `x` the ratio of times, for tasks that of throughputs. Exits with
+1 when a bound is not kept.
 """
 
 import argparse
@@ -12,14 +13,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from peers import compare
+from peers import run
 
 SCRIPT = Path(__file__).resolve().with_name("probe_work.py")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: `most` bounds the difference in us, `least` the ratio of throughputs."""
+    """One line: `most` bounds the difference in us, `least` the ratio of throughputs, plain through watched."""
 
     work: str
     kind: str
@@ -35,8 +36,8 @@ ROWS = (
     Row("sleep_zero", "hooks", "sleep(0) among 50, events and accounting, us", most=0.15),
     Row("spawn_waves", "watched", "spawn + joinall of no-ops, dashboard in its thread, us"),
     Row("sleep_zero", "watched", "sleep(0) among 50, dashboard in its thread, us"),
-    Row("tasks_of_100_us", "watched", "tasks of 100 us, dashboard in its thread, per s", least=0.97),
-    Row("tasks_of_100_us", "page", "tasks of 100 us, a page open, per s", least=0.97),
+    Row("tasks_of_100_us", "watched", "tasks of 100 us, dashboard in its thread, us", least=0.97),
+    Row("tasks_of_100_us", "page", "tasks of 100 us, a page open, us", least=0.97),
 )
 
 
@@ -44,21 +45,20 @@ def main(arguments: list[str]) -> int:
     """Print the table; returns 1 when a bound is not kept."""
     parser = argparse.ArgumentParser()
     parser.add_argument("works", nargs="*", metavar="WORK", choices=[*{row.work for row in ROWS}, []])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=12, help="of each work, plain and watched (default: 12)")
     options = parser.parse_args(arguments)
-    print(f"{'work':56} {'plain':>10} {'watched':>10} {'+us':>7} {'x':>6}  bound")
+    print(f"{'work':56} {'plain':>8} {'watched':>8} {'+us':>7} {'x':>6}  bound")
     failed = 0
     for row in ROWS:
         if options.works and row.work not in options.works:
             continue
-        found = compare(SCRIPT, row.work, ("plain", row.kind), options.rounds)
-        plain, watched = found["plain"], found[row.kind]
-        kept = (row.most is None or watched - plain <= row.most) and (row.least is None or watched >= row.least * plain)
+        plain, watched = map(float, run(SCRIPT, row.kind, row.work, str(options.rounds)).split())
+        kept = (row.most is None or watched - plain <= row.most) and (row.least is None or plain >= row.least * watched)
         bound = f"+{row.most} us" if row.most is not None else f"{row.least}x" if row.least is not None else ""
-        more = "" if row.work == "tasks_of_100_us" else f"{watched - plain:+.2f}"
+        figure = watched / plain if row.least is None else plain / watched
         verdict = "" if kept else "  NOT KEPT"
         print(
-            f"{row.text:56} {plain:10.2f} {watched:10.2f} {more:>7} {watched / plain:6.2f}  {bound}{verdict}",
+            f"{row.text:56} {plain:8.2f} {watched:8.2f} {watched - plain:+7.2f} {figure:6.2f}  {bound}{verdict}",
             flush=True,
         )
         failed |= not kept

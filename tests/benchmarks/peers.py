@@ -19,6 +19,11 @@ RUN_SECONDS = 120
 
 def measure(script: Path, *arguments: str) -> float:
     """Run `script` in a process of its own; returns the number that it prints. Raises RuntimeError when it fails."""
+    return float(run(script, *arguments))
+
+
+def run(script: Path, *arguments: str) -> str:
+    """Run `script` in a process of its own; returns what it prints. Raises RuntimeError when it fails."""
     found = [str(ROOT / ".dev"), *(path for path in sys.path if path)]
     done = subprocess.run(
         [sys.executable, str(script), *arguments],
@@ -30,7 +35,7 @@ def measure(script: Path, *arguments: str) -> float:
     )
     if done.returncode:
         raise RuntimeError(f"{script.name} {' '.join(arguments)} failed:\n{done.stderr}")
-    return float(done.stdout)
+    return done.stdout
 
 
 def compare(script: Path, work: str, packages: Sequence[str], rounds: int) -> dict[str, float]:
