@@ -93,7 +93,8 @@ class Dashboard:
         self.faults: deque[str] = deque(maxlen=TOLD_FAULTS)
         self._task: asyncio.Task[None] | None = None
         self._host: asyncio.Task[None] | None = None
-        self._hosted: bool | None = None
+        #: whether the server is somebody else's (None: the first start decides)
+        self.hosted: bool | None = None
         self._retry = 0.0
         self.info: dict[str, Any] = {
             "name": safe_text(name or Path(sys.argv[0] if sys.argv else "").name or "python"),
@@ -116,9 +117,9 @@ class Dashboard:
             return
         if time.monotonic() >= self._retry:
             self._task = loop.create_task(self._run_feed())
-            if self._hosted is None:
-                self._hosted = hosted
-            if self._hosted and (self._host is None or self._host.done() or self._host.get_loop() is not loop):
+            if self.hosted is None:
+                self.hosted = hosted
+            if self.hosted and (self._host is None or self._host.done() or self._host.get_loop() is not loop):
                 self.stream.closing = False  # another server, after one that has ended
                 self._host = loop.create_task(self._end_with_host())
 
@@ -135,6 +136,17 @@ class Dashboard:
         while not self.closed and not host_is_ending():
             await asyncio.sleep(HOST_LOOK)
         self.stream.close()
+
+    @property
+    def watching(self) -> bool:
+        """Whether the tick runs."""
+        return self._task is not None and not self._task.done()
+
+    def pause(self) -> None:
+        """Stop the tick until the next request; in the dashboard's loop."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
 
     def close(self) -> None:
         """End the streams with a `bye` and stop the tick. Idempotent; in the dashboard's loop."""

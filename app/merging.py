@@ -10,6 +10,7 @@ the details of one greenlet are told, its process is asked for its stack.
 """
 
 import argparse
+import asyncio
 import secrets
 import signal
 from collections.abc import Callable
@@ -94,6 +95,19 @@ class MergedFeed(Feed):
             self.merged.differs = False
             self._checked = float("-inf")
         super()._check(now)
+
+    async def wait_met(self, timeout: float) -> None:
+        """Wait until what all processes have told first is known here: once, and about so long at most."""
+        if not self.merged.met:
+            await self.merged.wait_met(timeout)
+            while self._ticking:
+                await asyncio.sleep(0.005)  # it may have begun before the last of them told
+            await self._wait_tick()
+
+    def forget_all(self) -> None:
+        """Let go of the processes and of all that is known of them, under a new epoch; `run` may follow."""
+        self.merged.forget_all()
+        self._begin()
 
     async def wait_greenlet(self, id: int) -> dict[str, Any] | None:
         """Return all about one greenlet, after its process was asked for its stack."""

@@ -24,6 +24,7 @@ import time
 import traceback
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
@@ -53,6 +54,14 @@ WILDCARDS = ("0.0.0.0", "::", "[::]")
 
 class InsecureBind(ValueError):
     """An address that others can reach needs a token."""
+
+
+class Beside(Protocol):
+    """What runs in a server's loop as long as it serves: `run` until `stop`."""
+
+    async def run(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 class StartThread(Protocol):
@@ -88,6 +97,9 @@ class DashboardServer(Server):
         self._socket_file: tuple[int, int] | None = None
         self._running = False
         self._ident = 0
+        #: what is to run beside it, from the loop's next look on; may be added to from any thread
+        self.beside: deque[Beside] = deque()
+        self._beside: dict[asyncio.Task[None], Beside] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken: asyncio.Event | None = None
         self._check_exposure()
@@ -238,6 +250,9 @@ class DashboardServer(Server):
         # uvicorn's own loop wakes ten times a second; its tick counts in tenths
         while not await self.on_tick(turn):
             turn += HALF_SECOND
+            while self.beside:
+                added = self.beside.popleft()
+                self._beside[asyncio.create_task(added.run())] = added
             try:
                 await asyncio.wait_for(self._woken.wait(), HALF_SECOND / 10)
             except TimeoutError:
@@ -248,15 +263,20 @@ class DashboardServer(Server):
         assert self._socket is not None
         self._woken = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._loop.set_exception_handler(self._on_loop_fault)
+        if self._loop.get_exception_handler() is None:  # else we are the one beside another
+            self._loop.set_exception_handler(self._on_loop_fault)
         self.lifespan = self.config.lifespan_class(self.config)
         await self.startup(sockets=[self._socket])
-        self.dashboard.start(hosted=False)  # not with the first request: what happens before it is part of the story
+        self.on_served()
         try:
             if not self.should_exit:
                 await self.main_loop()
         finally:
             await self.shutdown()
+
+    def on_served(self) -> None:
+        """Begin to watch: not with the first request, since what happens before it is part of the story."""
+        self.dashboard.start(hosted=False)
 
     def _on_loop_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Count what asyncio would log: no descriptors left, a callback that failed."""
@@ -277,6 +297,8 @@ class DashboardServer(Server):
             # Accept no more, and let asyncio finish what it has accepted, before the server is closed: one that is
             # in between then would be dropped without being closed (CPython issue 109564).
             asyncio.get_running_loop().remove_reader(self._socket)
+        for other in (*self._beside.values(), *self.beside):
+            other.stop()
         for _ in range(ACCEPTING):
             await asyncio.sleep(0)
         for server in self.servers:
@@ -295,6 +317,8 @@ class DashboardServer(Server):
             task.cancel()
         await self._wait_connections(0.25)
         await self.dashboard.wait_closed()
+        if self._beside:
+            await asyncio.wait(self._beside, timeout=GRACE_HEALTHY + GRACE_STALLED)
 
     async def _wait_connections(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -3,6 +3,7 @@
     $GREENSCOPE_DIR, or $XDG_RUNTIME_DIR/greenscope, or greenscope-UID in the folder for temporary files     0700
         4711.sock    one per process, named by its pid
         4712.sock
+    8484.url     where one of them serves the page over all, when $GREENSCOPE_PORT asks for it     shared_page
 
 Server processes come and go by themselves: each watches itself when it begins and takes its socket away when it ends,
 and the next one takes away what those left behind that were killed. What goes wrong here is told in the host's log and
@@ -40,6 +41,16 @@ def socket_folder() -> Path:
 def control_allowed() -> bool:
     """Tell whether $GREENSCOPE_CONTROL allows kill, spawn and resize (1, yes, true or on)."""
     return os.environ.get("GREENSCOPE_CONTROL", "").strip().lower() in ("1", "yes", "true", "on")
+
+
+def shared_port() -> int | None:
+    """Return $GREENSCOPE_PORT, the port of a page over the whole folder (None: no page). Raises ValueError."""
+    text = os.environ.get("GREENSCOPE_PORT", "").strip()
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 65535:
+        raise ValueError(f"GREENSCOPE_PORT: {text[:80]!r} is no port; give a number from 1 to 65535")
+    return int(text)
 
 
 def make_folder(folder: Path) -> None:
@@ -80,13 +91,45 @@ def watch_process(name: str, tell: Callable[[str], object]) -> Any:
         folder = socket_folder()
         make_folder(folder)
         sweep(folder)
-        monitor = watch(uds=folder / f"{os.getpid()}.sock", control=control_allowed(), name=name, backend="gevent")
+        page = share_page(folder, tell)  # before a thread of ours runs beside its imports
     except Exception as error:
         tell(f"greenscope: not watched: {error}")
         return None
+    try:
+        monitor = watch(uds=folder / f"{os.getpid()}.sock", control=control_allowed(), name=name, backend="gevent")
+    except Exception as error:
+        tell(f"greenscope: not watched: {error}")
+        if page is not None:
+            page.stop()
+        return None
+    if page is not None:
+        monitor.server.beside.append(page)
     atexit.register(monitor.close, CLOSING)
     tell(f"greenscope: watched; see it with: greenscope serve {folder}")
     return monitor
+
+
+def share_page(folder: Path, tell: Callable[[str], object]) -> Any:
+    """Return this process' part in the page over all of the folder, when $GREENSCOPE_PORT asks for one (else None).
+
+    `tell` takes where it is, or why there is none: that is no reason not to watch.
+    """
+    try:
+        port = shared_port()
+        if port is None:
+            return None
+        from greenscope.app.shared_page import SharedPage
+
+        page = SharedPage(folder, port, control=control_allowed(), token=os.environ.get("GREENSCOPE_TOKEN") or None)
+        if page.bind() or page.server.url_file.exists():
+            where = f"http://127.0.0.1:{port}/ (with its token in {page.server.url_file})"
+            tell(f"greenscope: all processes on one page: {where}")
+        else:
+            tell(f"greenscope: port {port} is in use; the page over all processes comes when it is free")
+    except Exception as error:
+        tell(f"greenscope: no page over all processes: {error}")
+        return None
+    return page
 
 
 def uses_gevent() -> bool:

@@ -3,7 +3,8 @@
     gunicorn -k gevent -c python:greenscope.gunicorn app:app
     from greenscope.gunicorn import post_worker_init          # or so, in a config of your own
 
-Each worker puts a socket into one folder; `greenscope serve FOLDER` shows them all. gunicorn is not imported here.
+Each worker puts a socket into one folder; `greenscope serve FOLDER` shows them all, and so does one of the workers when
+$GREENSCOPE_PORT names a port. gunicorn is not imported here.
 """
 
 from typing import Any

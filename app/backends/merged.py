@@ -73,6 +73,8 @@ class MergedProbe:
         self._events: deque[Event] = deque()
         self._overflow: dict[str, int] = {}
         self._scanning: asyncio.Task[None] | None = None
+        #: whether the folder has been looked at, and all that was found there has told its state or refused to
+        self._looked = self.met = False
         self.control = MergedControl(self.workers, self.start)
 
     def _what_can_be_done(self) -> frozenset[Capability]:
@@ -106,11 +108,29 @@ class MergedProbe:
             self._scanning = self.start(self._scan())
 
     def close(self) -> None:
-        """Let go of all processes. Idempotent."""
+        """Let go of all processes. Idempotent; attach() may follow."""
         for task in (*self._tasks, *self._links.values()):
             if not task.get_loop().is_closed():
                 task.cancel()
         self._links.clear()
+        self._scanning = None
+        self._looked = self.met = False
+
+    def forget_all(self) -> None:
+        """Let go of all processes, and of what they have told; at once, so that attach() may follow at any moment."""
+        self.close()
+        for store in (self.workers, self.refusals, self.restarted, self._events, self._overflow):
+            store.clear()
+        self.capabilities = self._what_can_be_done()
+
+    async def wait_met(self, timeout: float) -> None:
+        """Wait until every process in the folder has told its state or refused to: the first time, at most so long."""
+        deadline = time.monotonic() + timeout
+        while not self.met and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+            whole = {worker.path for worker in self.live_workers() if worker.whole}
+            self.met = self._looked and all(path in whole or task.done() for path, task in self._links.items())
+        self.met = True
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something in the loop, and hold on to it until it is done."""
@@ -127,6 +147,7 @@ class MergedProbe:
             if now >= due:
                 due = now + SCAN
                 self._look_around()
+                self._looked = True
                 self._forget(now)
             for worker in self.live_workers():
                 if worker.wanted:

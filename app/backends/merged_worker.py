@@ -74,6 +74,11 @@ class Worker:
 
     # -- what is told
 
+    @property
+    def whole(self) -> bool:
+        """Whether it has told all of its state."""
+        return self._arrived is None
+
     def hear(self, message: dict[str, Any]) -> None:
         """Take in one message. Raises WireError, or what a record of another shape leads to."""
         kind = message["m"]

@@ -95,6 +95,61 @@ def test_gunicorn_shows_all_workers_under_load_kills_a_request_and_sees_a_restar
     tools.wait_for(lambda: not list(host.sockets.glob("*.sock")), "a socket is left")
 
 
+def test_gunicorn_with_a_port_shows_all_workers_there_and_another_one_takes_it_over(
+    host: Any, port: int, tools: Any
+) -> None:
+    shared = str(tools.find_port())
+    command = "GREENSCOPE_PORT=8484 gunicorn -k gevent -w 2 -c python:greenscope.gunicorn app:app"
+    assert command in tools.README
+    gunicorn = start(
+        host, port, "-w", "2", "-c", "python:greenscope.gunicorn", GREENSCOPE_PORT=shared, GREENSCOPE_CONTROL="1"
+    )
+    url_file = host.sockets / f"{shared}.url"
+    tools.wait_for(lambda: len(list(host.sockets.glob("*.sock"))) == 2 and url_file.exists(), host.log())
+    url = url_file.read_text().strip()
+    assert url.startswith(f"http://127.0.0.1:{shared}/#token=")
+    assert url_file.stat().st_mode & 0o777 == 0o600
+    page = tools.Page(url)
+    pids = {int(path.stem) for path in host.sockets.glob("*.sock")}
+    assert set(page.workers()) == pids, "the first answer tells of all"
+    assert "Processes" in page.get("/")
+    holder = page.get("/api/health")["pid"]
+    assert holder in pids
+    (other,) = pids - {holder}
+
+    def heartbeats() -> dict[int, str]:
+        return {row["pid"]: row["id"] for row in page.rows("state=live&q=function:heartbeat")}
+
+    try:
+        found = tools.wait_for(lambda: len(beats := heartbeats()) == 2 and beats, "not both heartbeats")
+        status, answer = page.ask("POST", f"/api/greenlets/{found[other]}/kill", {})
+        assert (status, answer["outcome"], answer["ids"]) == (200, "done", [found[other]]), answer
+        tools.wait_for(lambda: set(heartbeats()) == {holder}, "it lives on, or the wrong one was killed")
+        assert tools.Page(f"http://127.0.0.1:{shared}/#token=wrong").ask("GET", "/api/greenlets")[0] == 401
+
+        os.kill(other, signal.SIGKILL)
+        tools.wait_for(lambda: other in page.workers("gone"), "the dead worker is not marked")
+        tools.wait_for(lambda: len(page.workers()) == 2, "its successor is not seen")
+        os.kill(holder, signal.SIGKILL)
+        assert tools.wait_for(lambda: answers(page), "nobody took the port over") != holder
+        tools.wait_for(lambda: len(page.workers()) == 2 and not pids & set(page.workers()), "not the new workers")
+    finally:
+        gunicorn.send_signal(signal.SIGQUIT)
+    assert gunicorn.wait(15) == 0
+    tools.wait_for(lambda: not list(host.sockets.glob("*.sock")), "a socket is left")
+    assert not url_file.exists()
+    assert host.log().count(f"http://127.0.0.1:{shared}/") == 1, "told once, not per worker"
+    assert url.partition("token=")[2] not in host.log()
+    assert "Traceback" not in host.log()
+
+
+def answers(page: Any) -> int:
+    try:
+        return int(page.get("/api/health")["pid"])
+    except OSError:
+        return 0
+
+
 @pytest.mark.parametrize("options", [("--max-requests", "15"), ("--max-requests", "15", "--preload")])
 def test_gunicorn_that_replaces_its_workers_leaves_no_socket(
     host: Any, port: int, tools: Any, options: tuple[str, ...]
