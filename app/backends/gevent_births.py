@@ -11,6 +11,7 @@ told of before it parks: gevent makes one for each `link` callback, and they wou
 import weakref
 from collections.abc import Callable
 from time import monotonic
+from types import FunctionType
 from typing import Any
 
 import gevent
@@ -21,8 +22,6 @@ from gevent.hub import Hub
 from greenscope.app.backends import gevent_discovery as discovery
 from greenscope.app.backends import gevent_tracing as tracing
 from greenscope.app.backends.gevent_registry import (
-    BORN,
-    STARTED,
     Entry,
     GroupEntry,
     Lane,
@@ -82,8 +81,7 @@ class Births:
     def _adopt_main(self, lane: Lane, main: Any, now: float) -> Entry:
         entry = self._registry.new_entry(main, lane, now, "main")
         entry.started = now
-        self._registry.note(entry, BORN)
-        self._registry.note(entry, STARTED)
+        self._registry.enter(entry, main)
         return entry
 
     def _adopt_found(self, one: Any, memberships: dict[int, tuple[int, ...]]) -> None:
@@ -109,10 +107,9 @@ class Births:
             if not begun:
                 lane.pending += 1
         entry.groups = groups
-        self._registry.note(entry, BORN)
         if begun:
             entry.started = now
-            self._registry.note(entry, STARTED)
+        self._registry.enter(entry, one)
         return entry
 
     def _find_parent(self, one: Any) -> None:
@@ -132,9 +129,9 @@ class Births:
         """Return what gevent calls with each Greenlet that is started."""
         registry = self._registry
         lanes, ids = registry.lanes, registry.ids
-        log, limit = registry.log, registry.log_limit
-        get_ident, what_runs = discovery.thread_ident, discovery.what_runs
-        has_links = Greenlet.has_links
+        get_ident, what_runs, caller_outside = discovery.thread_ident, discovery.what_runs, discovery.caller_outside
+        clock, identity, next_id = monotonic, id, ids.__next__
+        has_links, alive = Greenlet.has_links, Greenlet.__bool__
         traces, on_freed = self._traces, registry.on_freed
 
         def on_spawn(new: Any) -> None:
@@ -146,28 +143,32 @@ class Births:
                 if lane.hidden:
                     return
                 entry = Entry(new, on_freed)
-                if not traces:
-                    entry.address = id(new)
-                entry.id = next(ids)
+                key = entry.address = identity(new)
+                entry.id = next_id()
                 entry.lane = lane
-                entry.born = entry.since = monotonic()
+                entry.born = entry.since = clock()
                 entry.started = entry.ended = entry.run = entry.ready = entry.longest = entry.killed_at = 0.0
                 entry.switches = entry.step = entry.skipped = 0
                 entry.outcome = entry.exception = None
                 entry.kind = "greenlet"
                 entry.known = True
                 entry.groups = ()
-                entry.function = what_runs(new._run)
+                entry.plain = type(new) is Greenlet or type(new).__bool__ is alive
+                run = new._run
+                if type(run) is FunctionType and run.__closure__ is None:
+                    entry.function = run.__code__
+                else:
+                    entry.function = what_runs(run)
                 entry.parent = lane.current.id if traces else _id_of_current(lane)
-                entry.origin = new.spawning_stack or discovery.caller_outside(2)
-                lane.entries[id(new)] = entry
+                entry.origin = new.spawning_stack or caller_outside(2)
                 lane.pending += 1
+                entries = lane.entries
+                if key in entries:
+                    registry.clear(lane, key, entry.born)
                 if has_links(new):
                     entry.groups = self._groups_of(new)
-                if len(log) < limit:
-                    log.append(entry)
-                else:
-                    registry.note(entry, BORN)
+                    entry.born = clock()
+                entries[key] = entry
             except Exception as error:
                 if not tracing.is_ours(error):
                     raise
@@ -187,11 +188,10 @@ class Births:
         entry = self._registry.new_entry(target, lane, now, "raw")
         current = lane.current
         entry.parent = current.id if current.known else 0
-        if discovery.is_spawned_raw(target):
-            self._registry.note(entry, BORN)
-        else:
+        if not discovery.is_spawned_raw(target):
             entry.known = False
             lane.raws.append(entry)
+        self._registry.enter(entry, target)
         return entry
 
     def _adopt_hub(self, lane: Lane, hub: Any, now: float) -> Entry:

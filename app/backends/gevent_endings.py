@@ -9,7 +9,8 @@ from time import monotonic
 
 from greenscope.app.backends import gevent_discovery as discovery
 from greenscope.app.backends import gevent_tracing as tracing
-from greenscope.app.backends.gevent_registry import ENDED, Entry, GroupEntry, Lane, Membership, Registry
+from greenscope.app.backends.gevent_notes import Membership
+from greenscope.app.backends.gevent_registry import ENDED, Entry, GroupEntry, Lane, Registry
 from greenscope.app.backends.gevent_untraced import Untraced
 from greenscope.app.backends.gevent_view import GeventView, members_of
 
@@ -55,7 +56,10 @@ class Endings:
                     if not entry.started or everything:
                         self._settle(lane, entry)
         for entry in self._registry.indexed():
-            if entry() is None and not entry.ended:
+            if entry.ended:
+                if entry.skipped >> ENDED:  # dropped or shed
+                    self._registry.forget(entry)
+            elif entry() is None:
                 self._settle(entry.lane, entry)
 
     def _settle(self, lane: Lane, entry: Entry) -> None:
@@ -100,6 +104,9 @@ class Endings:
     def _close_group(self, entry: GroupEntry, now: float) -> None:
         registry = self._registry
         registry.groups.pop(entry.id, None)
+        for lane in registry.shown_lanes():
+            lane.shed_of.pop(entry.id, None)
+            lane.shed_of_told.pop(entry.id, None)
         for key, other in list(registry.groups_by_key.items()):
             if other is entry:
                 registry.groups_by_key.pop(key, None)

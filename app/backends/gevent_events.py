@@ -1,29 +1,35 @@
 """The log made into events: names, places and records, in the dashboard's thread, once per tick.
 
-A life is in the log up to three times; which step each time means is in the entry. Steps that did not fit into the
-log were counted then and are passed over here.
+What was born is found at the end of each lane's entries; the log holds what has ended, and what has begun later. Of
+either all is told that is so and has not been told; how far that is stands in the entry. Steps that did not fit into
+the log were counted then and are passed over here.
 
-What takes the GIL here is taken from the program. So of the lives that began and succeeded between two drains, which
-nobody could have looked at, only so many are told one by one; the others are counted as dropped, by kind. Failures,
-kills, members of groups and whatever is still alive are always told.
+What takes the GIL here is taken from the program. So the lives that the hooks have shed, those that began and succeeded
+between two drains and were too many, are counted as dropped, by kind and by group. Where nothing is traced, no hook
+knows of an end, and they are shed here. Failures, kills and whatever is still alive are always told.
 """
 
+from collections import deque
+from itertools import islice
+from operator import attrgetter
 from types import CodeType
 from typing import Any
 
 from greenscope.app.backends import gevent_records as make
 from greenscope.app.backends.frames import safe_text
 from greenscope.app.backends.gevent_discovery import is_greenlet, outermost_code, site_of_origin, told
+from greenscope.app.backends.gevent_notes import Block, KillNote, Membership
 from greenscope.app.backends.gevent_registry import (
     BORN,
     ENDED,
+    SHED,
+    SHORT_LIVES,
     STARTED,
-    Block,
     Entry,
     GroupEntry,
-    KillNote,
-    Membership,
+    Lane,
     Registry,
+    count_shed,
 )
 from greenscope.app.backends.gevent_view import GeventView
 from greenscope.app.backends.whose import program_site
@@ -31,11 +37,12 @@ from greenscope.app.model import Drained, Event, GreenletRecord, GreenletSample,
 
 #: log items taken by one drain; the rest waits for the next
 MOST_PER_DRAIN = 20_000
-#: lives from birth to success within one drain that are told one by one
-SHORT_LIVES = 1_000
 #: a raw greenlet in its first run is told of when it has run so long (seconds)
 RAW_AFTER = 0.05
 _CACHED = 10_000
+#: entries that are looked through at first for new ones
+_FIRST_LOOK = 500
+_time_of = attrgetter("t")
 
 
 class EventMaker:
@@ -45,57 +52,116 @@ class EventMaker:
         self._registry = registry
         self._view = view
         self._short_lives = short_lives
-        self._left = short_lives
+        self._untraced = registry.on_freed is not None
+        #: noticed, and not told yet
+        self._newborn: deque[Entry] = deque()
         self._functions: dict[Any, tuple[str, str, int, str]] = {}
         self._sites: dict[tuple[CodeType, int], Site | None] = {}
 
     def drain(self, now: float) -> Drained:
         """Return what happened since the last call, in order, and what was dropped."""
         registry = self._registry
-        self._tell_raws(now)
-        log = registry.log
+        for lane in registry.shown_lanes():
+            raws = len(lane.raws)  # what stands before these is found now
+            self._newborn.extend(self._notice(lane))
+            self._tell_raws(lane, raws, now)
         events: list[Event] = []
-        self._left = self._short_lives
-        short = 0
-        for _ in range(min(len(log), MOST_PER_DRAIN)):
-            item = log.popleft()
-            try:
-                if type(item) is not Entry:
-                    self._other(item, events)
-                elif item.step > ENDED:
-                    continue  # told already, or not at all
-                elif item.outcome == "succeeded" and not item.step and not item.groups and not self._left:
-                    item.step = ENDED + 1
-                    registry.highest = max(registry.highest, item.id)
-                    short += 1
-                else:
-                    self._step(item, events)
-            except Exception as error:
-                registry.fault("events", error)
+        left = MOST_PER_DRAIN
+        queues: tuple[deque[Any], ...] = (registry.log, self._newborn)
+        for queue in queues:
+            for _ in range(min(len(queue), left)):
+                left -= 1
+                item = queue.popleft()
+                try:
+                    if type(item) is Entry:
+                        self._catch_up(item, events)
+                    else:
+                        self._other(item, events)
+                except Exception as error:
+                    registry.fault("events", error)
+        events.sort(key=_time_of)
         dropped, registry.dropped = registry.dropped, {}
+        unseen: dict[int, dict[str, int]] = {}
+        self._count_shed(dropped, unseen)
+        return Drained(tuple(events), dropped, unseen)
+
+    @staticmethod
+    def _notice(lane: Lane) -> list[Entry]:
+        """Return what was born in a lane since the last look, oldest first: the newest stand at the end."""
+        many = _FIRST_LOOK
+        while True:
+            try:
+                found = list(islice(reversed(lane.entries.values()), many))
+            except RuntimeError:
+                continue  # it changed while it was copied
+            if len(found) < many or found[-1].step:
+                break
+            many *= 4
+        new: list[Entry] = []
+        for entry in found:
+            if entry.step:
+                break
+            if entry.known and entry.kind != "hub":
+                entry.step = BORN
+                new.append(entry)
+        new.reverse()
+        return new
+
+    def _count_shed(self, dropped: dict[str, int], unseen: dict[int, dict[str, int]]) -> None:
+        """Count what the hooks have shed since the last call, and let them tell as many again."""
+        short = 0
+        for lane in self._registry.shown_lanes():
+            lane.left = self._short_lives
+            lane.told = 0
+            count = lane.shed
+            short += count - lane.shed_told
+            lane.shed_told = count
+            for group, count in lane.shed_of.copy().items():
+                more = count - lane.shed_of_told.get(group, 0)
+                if more:
+                    lane.shed_of_told[group] = count
+                    found = unseen.setdefault(group, {"spawned": 0, "succeeded": 0})
+                    found["spawned"] += more
+                    found["succeeded"] += more
         if short:
             for kind in ("spawned", "started", "succeeded"):
                 dropped[kind] = dropped.get(kind, 0) + short
-        return Drained(tuple(events), dropped)
 
-    def _step(self, entry: Entry, events: list[Event]) -> None:
-        if entry.lane.hidden:
+    def _catch_up(self, entry: Entry, events: list[Event]) -> None:
+        """Tell of a life what is so and was not told."""
+        if entry.lane.hidden or entry.skipped == SHED:
             return
-        step = entry.step
-        while step < ENDED and (entry.skipped >> step & 1 or (step == STARTED and not entry.started)):
-            step += 1
-        entry.step = step + 1
+        if self._untraced and not entry.step and entry.outcome == "succeeded" and self._shed(entry):
+            return
+        step = entry.step or BORN
         if step == BORN:
-            if entry.outcome == "succeeded":
-                self._left -= 1
-            self._registry.learn(entry)
-            events.append(make.event("spawned", entry.born, entry.id, None, self.record(entry)))
-            for group in entry.groups:
-                self._join(group, entry, events)
-        elif step == STARTED:
-            events.append(make.event("started", entry.started, entry.id))
-        elif step == ENDED and entry.ended:
-            self._end(entry, events)
+            step = STARTED
+            if not entry.skipped >> BORN & 1:
+                self._registry.learn(entry)
+                events.append(make.event("spawned", entry.born, entry.id, None, self.record(entry)))
+                for group in entry.groups:
+                    self._join(group, entry, events)
+        if step == STARTED and (entry.started or entry.ended):
+            step = ENDED
+            if entry.started and not entry.skipped >> STARTED & 1:
+                events.append(make.event("started", entry.started, entry.id))
+        if step == ENDED and entry.ended:
+            step = ENDED + 1
+            if not entry.skipped >> ENDED & 1:
+                self._end(entry, events)
+        entry.step = step
+
+    def _shed(self, entry: Entry) -> bool:
+        """Count a short life whose end no hook has seen; False if it is to be told all the same."""
+        lane = entry.lane
+        if entry.killed_at:
+            return False
+        if lane.told < self._short_lives:
+            lane.told += 1
+            return False
+        entry.skipped = SHED
+        count_shed(lane, entry)
+        return True
 
     def _end(self, entry: Entry, events: list[Event]) -> None:
         registry = self._registry
@@ -156,23 +222,19 @@ class EventMaker:
             del members[number]
             events.append(make.event("ungrouped", item.t, number, item.group.id))
 
-    def _tell_raws(self, now: float) -> None:
+    def _tell_raws(self, lane: Lane, many: int, now: float) -> None:
         """Tell of raw greenlets that have parked, or run long, in their first run; forget those that ended in it."""
-        registry = self._registry
-        for lane in registry.shown_lanes():
-            raws = lane.raws
-            for _ in range(len(raws)):
-                entry = raws.popleft()
-                if entry.ended or entry() is None:
-                    continue
-                if lane.current is entry and now - entry.started < RAW_AFTER:
-                    raws.append(entry)
-                    continue
-                entry.known = True
-                registry.note(entry, BORN)
-                registry.note(entry, STARTED)
-                if entry.ended:  # it ended while we were about it
-                    registry.note(entry, ENDED)
+        raws = lane.raws
+        for _ in range(many):
+            entry = raws.popleft()
+            if entry.ended or entry() is None:
+                continue
+            if lane.current is entry and now - entry.started < RAW_AFTER:
+                raws.append(entry)
+                continue
+            entry.known = True
+            entry.step = BORN
+            self._newborn.append(entry)
 
     def record(self, entry: Entry) -> GreenletRecord:
         """Return the birth record of an entry."""

@@ -1,15 +1,21 @@
 """What is known of each greenlet of a gevent program: one entry each, made in the hub, read by the dashboard.
 
     hub's thread                                    dashboard's thread
-    spawned, first switch, end -> [bounded log] --> records, events        (gevent_events)
+    spawned ---> entry in its lane ---------------> noticed once per tick  (gevent_events)
+    end -------> [bounded log] -------------------> records, events        (gevent_events)
     every switch -> counters in the entry  -------> samples                (gevent_view)
 
 An `Entry` is a weak reference to its greenlet: watching keeps nothing alive. It carries its numbers in slots, so
 that a switch costs a few stores and no call. A `Lane` is one thread with a hub: its entries by `id(greenlet)`
 (a greenlet's own hash and equality may be the program's code), who runs, and since when.
 
-The log holds the entry itself, once per thing that happened to it: born, started, ended, in this order. What is
-told about each is worked out when it is drained. When the log is full, the step is skipped and counted by kind.
+Nothing is logged at a birth: a lane's entries are in the order of their births, so that the dashboard finds the new
+ones at the end. The log holds entries that have ended, and those that were noticed before they began and have begun
+since; what is told about each is worked out when it is drained. When the log is full, that is counted by kind.
+
+Most greenlets live and succeed between two looks of the dashboard. Of these a lane logs `left` per look; the others are
+shed, counted where they end and let go of at once, so that a burst leaves nothing for the garbage collector to walk
+through and nothing for the dashboard to do.
 
 No lock anywhere: one thread writes a lane, others read it; log and counters rely on the atomicity of single
 operations on dict and deque.
@@ -22,6 +28,10 @@ from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any, Literal, TypeVar
 
+import greenlet
+from gevent import Greenlet
+
+from greenscope.app.backends.gevent_notes import Block, KillNote, Membership
 from greenscope.app.model import ExceptionRecord, Site
 
 #: things kept in the log between two drains
@@ -29,11 +39,18 @@ LOG_LIMIT = 100_000
 #: texts of faults kept for the health page
 FAULTS_KEPT = 20
 
+#: what tells whether a greenlet lives, where the program has not told it otherwise
+_PLAIN = (Greenlet.__bool__, greenlet.greenlet.__bool__)
+
 T = TypeVar("T")
 Outcome = Literal["succeeded", "failed", "killed"]
-#: steps of a life, as they appear in the log
-BORN, STARTED, ENDED = 0, 1, 2
-_STEPS = ("spawned", "started", "ended")
+#: steps of a life: which is to be told next (0: the dashboard has not noticed it yet)
+BORN, STARTED, ENDED = 1, 2, 3
+_STEPS = ("", "spawned", "started", "ended")
+#: `skipped` of a life that was shed
+SHED = 1 << 4
+#: lives from birth to success between two looks that are told one by one, per lane; four looks a second
+SHORT_LIVES = 250
 
 
 class Entry(weakref.ref[Any]):
@@ -59,6 +76,7 @@ class Entry(weakref.ref[Any]):
         "origin",
         "outcome",
         "parent",
+        "plain",
         "ready",
         "run",
         "since",
@@ -90,6 +108,8 @@ class Entry(weakref.ref[Any]):
     killed_at: float
     outcome: Outcome | None
     exception: ExceptionRecord | None
+    #: whether its truth value may be asked: no code of the program tells it
+    plain: bool
     #: the next step to tell, and the steps that did not fit into the log (bits)
     step: int
     skipped: int
@@ -105,40 +125,6 @@ class GroupEntry(weakref.ref[Any]):
     opened: float
     closed: bool
     members: dict[int, None]
-
-
-class Block:
-    """A stretch in which the hub did not get control: who ran, from when, how long, and the stack if one was taken."""
-
-    __slots__ = ("entry", "lasted", "stack", "t")
-
-    def __init__(self, entry: Entry | None, t: float, lasted: float, stack: tuple[Site, ...]) -> None:
-        self.entry = entry
-        self.t = t
-        self.lasted = lasted
-        self.stack = stack
-
-
-class KillNote:
-    """A kill that was asked for through the dashboard and has reached the hub."""
-
-    __slots__ = ("entry", "t")
-
-    def __init__(self, entry: Entry, t: float) -> None:
-        self.entry = entry
-        self.t = t
-
-
-class Membership:
-    """That a greenlet was found in a group, or out of it, while it ran."""
-
-    __slots__ = ("entry", "group", "joined", "t")
-
-    def __init__(self, entry: Entry, group: GroupEntry, t: float, joined: bool) -> None:
-        self.entry = entry
-        self.group = group
-        self.t = t
-        self.joined = joined
 
 
 class Lane:
@@ -157,10 +143,16 @@ class Lane:
         "hub_entry",
         "ident",
         "last",
+        "left",
         "name",
         "pending",
         "previous",
         "raws",
+        "shed",
+        "shed_of",
+        "shed_of_told",
+        "shed_told",
+        "told",
         "trace",
         "traced",
         "turn_number",
@@ -183,6 +175,15 @@ class Lane:
         self.trace: Callable[[str, Any], None] | None = None
         self.previous: Callable[[str, Any], None] | None = None
         self.raws: deque[Entry] = deque()
+        #: short lives that may yet be logged until the next look; how many were shed, in all and by group
+        self.left = SHORT_LIVES
+        self.shed = 0
+        self.shed_of: dict[int, int] = {}
+        #: short lives told since the last look, where nothing is traced
+        self.told = 0
+        #: what was shed, as the dashboard has told it last
+        self.shed_told = 0
+        self.shed_of_told: dict[int, int] = {}
         self.batch_number = 0
         self.batch_since = now
         self.turn_number: int | None = None
@@ -213,27 +214,56 @@ class Registry:
         self.on_freed: Callable[[Any], None] | None = None
         #: id -> entry, the dashboard's thread's own
         self._index: dict[int, Entry] = {}
-        #: no id above this was ever given to a greenlet that the dashboard has heard of
-        self.highest = 0
 
     # -- the hub's side
 
-    def new_entry(self, greenlet: Any, lane: Lane, now: float, kind: Literal["greenlet", "raw", "main"]) -> Entry:
-        """Make an entry with nothing in it yet, and let the lane find it."""
-        entry = blank(greenlet, next(self.ids), now, kind, self.on_freed if kind != "main" else None)
-        entry.address = id(greenlet)
+    def new_entry(self, found: Any, lane: Lane, now: float, kind: Literal["greenlet", "raw", "main"]) -> Entry:
+        """Make an entry with nothing in it yet; `enter` it when it is filled."""
+        entry = blank(found, next(self.ids), now, kind, self.on_freed if kind != "main" else None)
+        entry.address = id(found)
         entry.lane = lane
-        lane.entries[id(greenlet)] = entry
         return entry
 
+    def enter(self, entry: Entry, found: Any) -> None:
+        """Let an entry be found in its lane: behind all that are older."""
+        self.clear(entry.lane, id(found), entry.born)
+        entry.lane.entries[id(found)] = entry
+
+    def clear(self, lane: Lane, key: int, now: float) -> None:
+        """Take out the entry of a greenlet that vanished unseen and whose address has come again.
+
+        Where switches tell of ends, it was killed before it began. Where none does, it was not: its failure would be
+        known.
+        """
+        entry = lane.entries.pop(key, None)
+        if entry is None or entry.kind == "hub" or entry.ended:
+            return
+        if not entry.started and entry.kind == "greenlet":
+            lane.pending -= 1
+        if self.on_freed is None or entry.killed_at:
+            entry.outcome = entry.outcome or "killed"
+        else:
+            entry.started = entry.started or entry.born
+            entry.outcome = entry.outcome or "succeeded"
+        entry.ended = now
+        if entry.known:
+            self.note(entry, ENDED)
+
     def note(self, entry: Entry, step: int) -> None:
-        """Log a step of a life, or count it as dropped."""
+        """Log that an entry has something to tell, or count it as dropped, with all that was not told before."""
         if len(self.log) < self.log_limit:
             self.log.append(entry)
-        else:
-            entry.skipped |= 1 << step
-            kind = entry.outcome or "succeeded" if step == ENDED else _STEPS[step]
-            self.dropped[kind] = self.dropped.get(kind, 0) + 1
+            return
+        for lost in range(BORN, step) if not entry.step else ():
+            self._drop(entry, lost)
+        self._drop(entry, step)
+
+    def _drop(self, entry: Entry, step: int) -> None:
+        if step == STARTED and not entry.started:
+            return
+        entry.skipped |= 1 << step
+        kind = entry.outcome or "succeeded" if step == ENDED else _STEPS[step]
+        self.dropped[kind] = self.dropped.get(kind, 0) + 1
 
     def note_other(self, item: Block | KillNote | GroupEntry | Membership, kind: str) -> None:
         """Log something that is no step of a life, or count it as dropped."""
@@ -253,6 +283,11 @@ class Registry:
 
     # -- the dashboard's side
 
+    @property
+    def highest(self) -> int:
+        """No id above this was ever given."""
+        return int(repr(self.ids)[6:-1]) - 1  # "count(7)": the one way to see it that takes nothing
+
     def shown_lanes(self) -> list[Lane]:
         """Return the lanes of the program: without the dashboard's own and those that are gone."""
         return [lane for lane in snapshot(self.lanes) if not lane.hidden and not lane.gone]
@@ -267,7 +302,6 @@ class Registry:
     def learn(self, entry: Entry) -> None:
         """Let an entry be found by its id."""
         self._index[entry.id] = entry
-        self.highest = max(self.highest, entry.id)
 
     def forget(self, entry: Entry) -> None:
         """Let an ended entry no longer be found."""
@@ -289,25 +323,25 @@ class Registry:
         """Return all entries that the dashboard's thread has been told of and that have not been told as ended."""
         return list(self._index.values())
 
-    def id_of(self, greenlet: Any) -> int | None:
+    def id_of(self, found: Any) -> int | None:
         """Return the id of a greenlet (None: not registered, hidden, or a hub)."""
-        key = id(greenlet)
+        key = id(found)
         for lane in self.shown_lanes():
             entry = lane.entries.get(key)
-            if entry is not None and entry() is greenlet:
+            if entry is not None and entry() is found:
                 return entry.id if entry.kind != "hub" and entry.known else None
         return None
 
 
 def blank(
-    greenlet: Any,
+    found: Any,
     number: int,
     now: float,
     kind: Literal["greenlet", "raw", "main", "hub"],
     on_freed: Callable[[Any], None] | None = None,
 ) -> Entry:
     """Return an entry with all its slots filled; `lane` and `address` are the caller's to set."""
-    entry = Entry(greenlet, on_freed)
+    entry = Entry(found, on_freed)
     entry.id = number
     entry.born = entry.since = now
     entry.started = entry.ended = entry.run = entry.ready = entry.longest = entry.killed_at = 0.0
@@ -316,7 +350,15 @@ def blank(
     entry.kind = kind
     entry.known = True
     entry.groups = ()
+    entry.plain = type(found).__bool__ in _PLAIN
     return entry
+
+
+def count_shed(lane: Lane, entry: Entry) -> None:
+    """Count a life that is not told. One thread only does so: the lane's, or the dashboard's where none is traced."""
+    lane.shed += 1
+    for group in entry.groups:
+        lane.shed_of[group] = lane.shed_of.get(group, 0) + 1
 
 
 def hub_entry(hub: Any, now: float) -> Entry:
@@ -336,4 +378,14 @@ def snapshot(mapping: dict[Any, T]) -> list[T]:
             continue  # it grew while it was copied
 
 
-__all__ = ["BORN", "ENDED", "STARTED", "Block", "Entry", "GroupEntry", "KillNote", "Lane", "Membership", "Registry"]
+__all__ = [
+    "BORN",
+    "ENDED",
+    "SHED",
+    "SHORT_LIVES",
+    "STARTED",
+    "Entry",
+    "GroupEntry",
+    "Lane",
+    "Registry",
+]

@@ -27,7 +27,8 @@ from gevent import Greenlet, GreenletExit
 
 from greenscope.app.backends.frames import traceback_sites
 from greenscope.app.backends.gevent_discovery import hidden
-from greenscope.app.backends.gevent_registry import ENDED, STARTED, Block, Entry, Lane, Registry, hub_entry
+from greenscope.app.backends.gevent_notes import Block
+from greenscope.app.backends.gevent_registry import ENDED, SHED, STARTED, Entry, Lane, Registry, count_shed, hub_entry
 from greenscope.app.model import ExceptionRecord
 
 Tracer = Callable[[str, Any], None]
@@ -48,9 +49,8 @@ _measured: dict[bool, float] = {}
 
 def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tracer:
     """Return the trace function of a lane; `full` also estimates ready time."""
-    entries = lane.entries
-    is_dead = _is_dead
-    log, limit = registry.log, registry.log_limit
+    entries, identity, clock = lane.entries, id, monotonic
+    is_dead, blocked_after = _is_dead, BLOCKED_AFTER
 
     def trace(event: str, args: Any) -> None:
         previous = lane.previous
@@ -59,34 +59,30 @@ def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tra
                 previous(event, args)
             return
         try:
-            now = monotonic()
+            now = clock()
             origin, target = args
             current = lane.current
-            lasted = now - lane.last
-            current.run += lasted
-            current.since = now
-            if lasted > current.longest:
-                current.longest = lasted
-            if lasted > BLOCKED_AFTER and current.kind != "hub":
-                _note_block(registry, lane, current, now, lasted)
-            if is_dead(origin):
+            if current is not lane.hub_entry:
+                lasted = now - lane.last
+                current.run += lasted
+                current.since = now
+                if lasted > current.longest:
+                    current.longest = lasted
+                if lasted > blocked_after:
+                    _note_block(registry, lane, current, now, lasted)
+                if not origin if current.plain else is_dead(origin):
+                    end(registry, lane, current, origin, now, event)
+            elif not origin:
                 finish(registry, lane, origin, now, event)
-            entry = entries.get(id(target))
-            if entry is None:
+            try:
+                entry = entries[identity(target)]
+            except KeyError:
                 entry = adopt(lane, target, now)
             entry.switches += 1
             if not entry.started:
                 if entry() is not target:  # the address of a greenlet that vanished unseen
-                    del entries[id(target)]
                     entry = adopt(lane, target, now)
-                entry.started = now
-                if entry.kind == "greenlet":
-                    lane.pending -= 1
-                if entry.known:
-                    if len(log) < limit:
-                        log.append(entry)
-                    else:
-                        registry.note(entry, STARTED)
+                begin(registry, lane, entry, now)
             if full and current.kind == "hub":
                 _estimate_ready(lane, entry, now)
             lane.current = entry
@@ -103,6 +99,15 @@ def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tra
             previous(event, args)
 
     return trace
+
+
+def begin(registry: Registry, lane: Lane, entry: Entry, now: float) -> None:
+    """Write down that a greenlet has begun."""
+    entry.started = now
+    if entry.kind == "greenlet":
+        lane.pending -= 1
+    if entry.step and entry.known:
+        registry.note(entry, STARTED)
 
 
 def _estimate_ready(lane: Lane, entry: Entry, now: float) -> None:
@@ -155,12 +160,43 @@ def finish(registry: Registry, lane: Lane, origin: Any, now: float, event: str =
         entry.outcome = "killed" if entry.killed_at else "succeeded"
     if not entry.started and entry.kind == "greenlet":
         lane.pending -= 1
+    if not entry.step and entry.outcome == "succeeded":
+        lane.left -= 1
     entry.ended = now
     if entry.known:
-        if len(registry.log) < registry.log_limit:
-            registry.log.append(entry)
-        else:
-            registry.note(entry, ENDED)
+        registry.note(entry, ENDED)
+
+
+def end(registry: Registry, lane: Lane, entry: Entry, origin: Any, now: float, event: str) -> None:
+    """Log the end of a greenlet that is being switched out of for the last time, or shed its life."""
+    if not _is_dead(origin):
+        return  # it has failed, and switches while the hub writes the error down
+    if lane.left > 0 or entry.step or not shed(lane, entry, origin, now):
+        finish(registry, lane, origin, now, event)
+
+
+def shed(lane: Lane, entry: Entry, origin: Any, now: float) -> bool:
+    """Count a life that nobody has looked at, and let go of it; False if it is to be told all the same.
+
+    The dashboard may begin to look at any moment: it writes `step` and then reads `skipped`, here it is the other way
+    round, so that one of the two sees the other.
+    """
+    entries, key = lane.entries, id(origin)
+    # gevent's compiled functions do not check what they are given: only an entry's own greenlet may be asked
+    if entry.kind != "greenlet" or entries.get(key) is not entry or entry.killed_at or not _successful(origin):
+        return False
+    value = origin.value
+    if value is not None and issubclass(type(value), GreenletExit):
+        return False
+    entry.skipped = SHED
+    if entry.step:
+        entry.skipped = 0
+        return False
+    del entries[key]
+    entry.ended = now
+    entry.outcome = "succeeded"
+    count_shed(lane, entry)
+    return True
 
 
 def is_stillborn(ended: Any) -> bool:

@@ -70,7 +70,8 @@ class Untraced:
         """Let an entry have begun, since it has ended; nobody has seen when."""
         if not entry.started and not stillborn:
             entry.started = entry.born
-            self._registry.note(entry, STARTED)
+            if entry.step:
+                self._registry.note(entry, STARTED)
 
     def _end(self, lane: Lane, entry: Entry) -> None:
         other = lane.entries.pop(entry.address, None)

@@ -19,7 +19,8 @@ from gevent.hub import Hub
 
 from greenscope.app.backends.frames import walk
 from greenscope.app.backends.gevent_discovery import allocate_lock, hidden, start_new_thread
-from greenscope.app.backends.gevent_registry import Block, Lane, Registry
+from greenscope.app.backends.gevent_notes import Block
+from greenscope.app.backends.gevent_registry import Lane, Registry
 from greenscope.app.backends.gevent_threads import resolver, thread_pool
 from greenscope.app.backends.gevent_tracing import BLOCKED_AFTER
 from greenscope.app.model import HubSample, Site

@@ -169,7 +169,7 @@ def test_bug_in_the_observer_removes_the_hook_and_is_told() -> None:
     found = json.loads(output)
     assert found["value"] == 3
     assert found["tracer"]
-    assert found["faults"] == ["switch tracing: TypeError at trace:" + found["faults"][0].rpartition(":")[2]]
+    assert found["faults"] == ["switch tracing: TypeError at end:" + found["faults"][0].rpartition(":")[2]]
 
 
 def test_interrupt_reaches_the_program() -> None:
