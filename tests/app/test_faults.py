@@ -37,6 +37,7 @@ from greenscope.runtime.every import every
 from greenscope.runtime.instruments import HOOKS, hooks
 from greenscope.runtime.pool import Group, Pool
 from greenscope.runtime.thread import RuntimeThread
+from tests.patience import wait_for
 
 CANARY = "canary-7d31f0-of-the-program"
 
@@ -80,14 +81,6 @@ def ask(monitor: Monitor, path: str, body: Any = None, headers: dict[str, str] |
 
 def ask_json(monitor: Monitor, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
     return json.loads(ask(monitor, path, body, headers)[1])
-
-
-def wait_until(true: Callable[[], Any], seconds: float = 10) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return found
 
 
 def drain_until(probe: NativeProbe, enough: Callable[[list[Event]], bool]) -> list[Event]:
@@ -207,7 +200,7 @@ def test_repr_of_50_mb_is_never_built(thread: RuntimeThread, monitor: Monitor) -
             return "x" * 50_000_000
 
     greenlet = thread.call(spawn, lambda _: sleep(60), Huge())
-    wait_until(lambda: ask(monitor, f"/api/greenlets/{id_of(greenlet)}")[0] == 200)
+    wait_for(lambda: ask(monitor, f"/api/greenlets/{id_of(greenlet)}")[0] == 200)
     for path in ("/greenlets", f"/greenlets/{id_of(greenlet)}", "/api/stacks", "/api/tree", "/api/waits"):
         assert ask(monitor, path)[0] == 200
     assert built == []
@@ -227,9 +220,9 @@ def test_exception_whose_str_switches_stops_nobody(
 
     failing = thread.call(spawn, fail)
     beside = thread.call(spawn, sleep, 0.01)
-    row = wait_until(lambda: _ended(monitor, id_of(failing)))
+    row = wait_for(lambda: _ended(monitor, id_of(failing)))
     assert (row["exception"]["type"].rpartition(".")[2], row["exception"]["message"]) == ("Switching", "told")
-    assert wait_until(lambda: _ended(monitor, id_of(beside)))["state"] == "succeeded"
+    assert wait_for(lambda: _ended(monitor, id_of(beside)))["state"] == "succeeded"
     assert ask_json(monitor, "/api/health")["fault"] == ""
 
 
@@ -276,7 +269,7 @@ def test_bug_in_a_hook_removes_it_and_is_told(
 
         assert thread.call(work) == [0, 1, 2]
         assert thread.call(work) == [0, 1, 2]
-        wait_until(lambda: ask_json(monitor, "/api/health")["fault"])
+        wait_for(lambda: ask_json(monitor, "/api/health")["fault"])
         name = {"end": "the link on every end"}.get(broken, f"the hook {broken}")
         assert ask_json(monitor, "/api/health")["fault"] == f"{name} raised and was removed"
         assert f"{name} raised and was removed" in ask(monitor, "/")[1].decode()
@@ -345,9 +338,9 @@ def test_block_in_c_that_holds_the_interpreter_is_told_and_recovered_from(
     took = time.monotonic() - begin
     after = ask_json(monitor, "/api/health")
     assert after["fault"] == ""
-    wait_until(lambda: ask_json(monitor, "/api/health")["sample_age"] < 1.0)
+    wait_for(lambda: ask_json(monitor, "/api/health")["sample_age"] < 1.0)
     greenlet = thread.call(spawn, sleep, 60)
-    wait_until(lambda: ask(monitor, f"/api/greenlets/{id_of(greenlet)}")[0] == 200)
+    wait_for(lambda: ask(monitor, f"/api/greenlets/{id_of(greenlet)}")[0] == 200)
     assert took < 20
 
 
@@ -364,7 +357,7 @@ def test_a_hundred_thousand_spawned_at_once_are_bounded_counted_and_right_afterw
     try:
         greenlets = thread.submit(lambda: [spawn(flag.wait) for _ in range(100_000)]).result(50)
         assert len(probe.buffer) <= 20_000 * WIDTH
-        wait_until(lambda: thread.call(lambda: greenlets[-1].started), 30)
+        wait_for(lambda: thread.call(lambda: greenlets[-1].started), 30)
         for _ in range(30):
             feed.tick()
             feed._checked = float("-inf")
@@ -416,7 +409,7 @@ def test_watch_a_hundred_times_leaves_nothing(thread: RuntimeThread) -> None:
             gc.collect()
             objects = len(gc.get_objects())
     gc.collect()
-    wait_until(lambda: figures() == before)
+    wait_for(lambda: figures() == before)
     assert len(gc.get_objects()) < objects + 80 * 25, "each watch() leaves objects behind"
 
 
@@ -524,7 +517,7 @@ def test_double_click_on_kill_is_one_kill_in_the_program(thread: RuntimeThread, 
     greenlet = thread.call(spawn, stubborn)
     thread.call(sleep, 0)
     path = f"/api/greenlets/{id_of(greenlet)}/kill"
-    wait_until(lambda: ask(monitor, f"/api/greenlets/{id_of(greenlet)}")[0] == 200)
+    wait_for(lambda: ask(monitor, f"/api/greenlets/{id_of(greenlet)}")[0] == 200)
     answers: list[tuple[int, bytes]] = []
     headers = {"Idempotency-Key": "one-click"}
     clicks = [threading.Thread(target=lambda: answers.append(ask(monitor, path, {}, headers))) for _ in range(4)]
@@ -543,7 +536,7 @@ def test_kill_of_the_main_greenlet_of_the_dead_and_of_the_unknown_is_refused(
 ) -> None:
     main = id_of(thread.hub.parent)
     ended = thread.call(spawn, abs, -1)
-    wait_until(lambda: _ended(monitor, id_of(ended)))
+    wait_for(lambda: _ended(monitor, id_of(ended)))
     status, body = ask(monitor, f"/api/greenlets/{main}/kill", {})
     assert status == 409, body
     assert ask(monitor, f"/api/greenlets/{id_of(ended)}/kill", {})[0] == 409
@@ -561,7 +554,7 @@ def test_ids_go_up_and_are_never_used_twice(thread: RuntimeThread, probe: Native
 def test_kill_before_the_start_ends_it_without_a_run(thread: RuntimeThread, monitor: Monitor) -> None:
     ran: list[int] = []
     later = thread.call(spawn_later, 60, ran.append, 1)
-    wait_until(lambda: ask(monitor, f"/api/greenlets/{id_of(later)}")[0] == 200)
+    wait_for(lambda: ask(monitor, f"/api/greenlets/{id_of(later)}")[0] == 200)
     status, body = ask(monitor, f"/api/greenlets/{id_of(later)}/kill", {})
     assert (status, json.loads(body)["outcome"]) == (200, "done")
     thread.call(later.start)
@@ -587,12 +580,12 @@ def test_arguments_and_locals_are_in_no_page_no_json_no_stream_and_no_log(
         greenlet = thread.call(lambda: pool.spawn(handle, CANARY, key=CANARY))
         thread.call(sleep, 0)
         id = id_of(greenlet)
-        wait_until(lambda: ask(monitor, f"/api/greenlets/{id}")[0] == 200)
+        wait_for(lambda: ask(monitor, f"/api/greenlets/{id}")[0] == 200)
         seen = b""
         with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as stream:
             top = f"GET /events?view=greenlets HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
             stream.sendall(top.encode())
-            wait_until(lambda: b"event: patch" in stream.recv(1 << 20))
+            wait_for(lambda: b"event: patch" in stream.recv(1 << 20))
             for route in [page.path for page in PAGES] + ANSWERS:
                 number = id_of(pool) if "group" in route else id
                 status, body = ask(monitor, route.replace("{id}", str(number)))

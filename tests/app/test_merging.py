@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from greenscope.app.merging import build_merged
 from greenscope.app.model import Site, Stack
 from greenscope.app.server import DashboardServer
 from greenscope.app.spawnables import Spawnables
+from tests.patience import wait_for
 
 TOKEN = "correct-horse-battery-staple-token"
 
@@ -111,14 +112,6 @@ class Land:
 
     def live(self, query: str = "") -> list[str]:
         return [row["id"] for row in self.get(f"/api/greenlets?state=live&limit=1000{query}")["rows"]]
-
-
-def wait_for(what: Callable[[], Any], patience: float = 10.0) -> Any:
-    deadline = time.monotonic() + patience
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not become so"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture

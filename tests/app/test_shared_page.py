@@ -5,8 +5,7 @@ import json
 import os
 import socket
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from greenscope.app.routes import paths
 from greenscope.app.server import DashboardServer
 from greenscope.app.settings import UnfitSetting
 from greenscope.app.shared_page import SharedPage, shared_token
+from tests.patience import wait_for
 
 TOKEN = "correct-horse-battery-staple-token"
 
@@ -81,14 +81,6 @@ class Land:
 
     def health(self) -> Any:
         return self.ask("/api/health")[1]
-
-
-def wait_for(what: Callable[[], Any], patience: float = 10.0) -> Any:
-    deadline = time.monotonic() + patience
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not become so"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import random
 import socket
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ from greenscope.runtime.every import every
 from greenscope.runtime.instruments import HOOKS, hooks
 from greenscope.runtime.pool import Pool
 from greenscope.runtime.thread import RuntimeThread
+from tests.patience import wait_for
 
 SECONDS = float(os.environ.get("GREENSCOPE_SOAK", "3"))
 TOKEN = "the-token-of-the-soak-0123456789abcdef"
@@ -76,13 +77,6 @@ def grew(before: Footprint, after: Footprint, *, objects: int = 12_000, megabyte
     if after.megabytes - before.megabytes > megabytes:
         found.append(f"MiB: {before.megabytes:.0f} -> {after.megabytes:.0f}")
     return found
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert true()
 
 
 class Reader:
@@ -228,14 +222,14 @@ def test_connections_of_every_kind_leave_nothing_in_the_server(server: Dashboard
         while time.monotonic() < deadline:
             visit()
             count += 1
-        wait_until(lambda: server.dashboard.stream.clients == 0)
-        wait_until(lambda: not server.server_state.connections)
+        wait_for(lambda: server.dashboard.stream.clients == 0)
+        wait_for(lambda: not server.server_state.connections)
         return count
 
     for_a_while(SECONDS * 0.4)
     before = look(len(server.server_state.tasks))
     assert for_a_while(SECONDS * 0.6) > 10
-    wait_until(lambda: len(server.server_state.tasks) <= before.tasks)
+    wait_for(lambda: len(server.server_state.tasks) <= before.tasks)
     assert grew(before, look(len(server.server_state.tasks))) == []
     assert server.dashboard.fault_count == 0, server.dashboard.faults
 
