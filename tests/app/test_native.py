@@ -527,3 +527,19 @@ def test_time_of_the_living_is_run_ready_or_waiting(thread: RuntimeThread, probe
     sample = probe.sample([main])[0]
     assert sample.wait_time is not None
     flag.set()
+
+
+def test_comparison_of_greenlets_is_the_programs_code_and_never_runs(thread: RuntimeThread, probe: NativeProbe) -> None:
+    class Odd(Greenlet):
+        def __eq__(self, other: object) -> bool:
+            raise LookupError("this greenlet cannot be compared")
+
+        __hash__ = Greenlet.__hash__
+
+    flag = Flag()
+    odd = thread.call(Odd.spawn, flag.wait)
+    del probe.alive[odd.watch_id]  # as if another observer had numbered it anew
+    thread.call(lambda: (flag.set(), joinall([odd])))
+    probe.drain()
+    assert odd.successful()
+    assert probe.faults == []
