@@ -207,6 +207,8 @@ def test_forked_child_does_not_hold_and_nobody_is_warned_of_our_thread(tmp_path:
     with running(tmp_path, "run", "--hold", script) as (process, url):
         assert process.stdout is not None
         assert process.stdout.readline() == "3\n"
+        with pytest.raises(subprocess.TimeoutExpired):  # it holds now: an interrupt of the program's own end is 130
+            process.wait(0.5)
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=10) == ("", f"greenscope: {url}\n")
     assert process.returncode == 0
