@@ -108,4 +108,7 @@ class Probe(Protocol):
         """Post a spawn of `function(**arguments)`, into a group and after `delay` seconds if asked."""
 
     def cost(self) -> dict[str, float]:
-        """Return what watching costs: `hook_ns` (mean per event in the hub's thread), `share` of its time."""
+        """Return what watching costs: `hook_ns` (mean per event in the hub's thread), `share` of its time.
+
+        `traced`, where switches are not always traced, is the share of the time in which they are.
+        """

@@ -3,14 +3,14 @@
     attach()                                 once, in whatever thread
       |- find what exists: greenlets, hubs, Groups and Pools            gevent_discovery, gevent_births
       |- Greenlet.add_spawn_callback         births, in the hub         gevent_births
-      |- greenlet.settrace, per hub          switches, ends             gevent_tracing
+      |- greenlet.settrace, per hub          switches, ends             gevent_tracing, _throttle, _untraced
       '- a watchdog thread                   lag, blocks                gevent_watchdog
     drain(), sample() ...   in the dashboard's thread:                  gevent_events, _view, _waits, _endings
     kill(), spawn() ...     posted to the hub:                          gevent_control
 
-The program is not changed: no class is patched, no link added, no attribute set (but with accounting off the hub's
-`handle_error`, where nothing else tells of a failure), no greenlet kept alive, no lock taken that it could hold. What
-breaks in the observer removes the hook and is told in `faults`.
+The program is not changed: no class is patched, no link added, no attribute set (but the hub's `handle_error`, where
+no switch tells of a failure), no greenlet kept alive, no lock taken that it could hold. What breaks in the observer
+removes the hook and is told in `faults`.
 
 Threads: each thread with a hub is a lane. The thread that drains is the dashboard's: its hub, which gevent's
 selector makes in a patched program, is hidden, and not traced.
@@ -33,11 +33,14 @@ from gevent.hub import MAIN_THREAD_IDENT
 
 from greenscope.app.backends import gevent_discovery as discovery
 from greenscope.app.backends import gevent_tracing as tracing
+from greenscope.app.backends.gevent_arrivals import Arrivals
 from greenscope.app.backends.gevent_births import Births
 from greenscope.app.backends.gevent_control import GeventControl
 from greenscope.app.backends.gevent_endings import Endings
 from greenscope.app.backends.gevent_events import EventMaker
-from greenscope.app.backends.gevent_registry import LOG_LIMIT, Lane, Registry, snapshot
+from greenscope.app.backends.gevent_lane import Lane, snapshot
+from greenscope.app.backends.gevent_registry import LOG_LIMIT, Registry
+from greenscope.app.backends.gevent_throttle import Throttle
 from greenscope.app.backends.gevent_untraced import Untraced
 from greenscope.app.backends.gevent_view import GeventView
 from greenscope.app.backends.gevent_watchdog import Watchdog
@@ -61,9 +64,9 @@ ACCOUNTING = ("off", "light", "full")
 class GeventProbe:
     """Watch all hubs of this process that are gevent's.
 
-    `accounting` is off (no tracer: no times, ends seen when draining), light (run and wait time, switches, longest run)
-    or full (ready time, too). `log_limit` bounds what is kept between two drains. Raises ValueError for another
-    accounting.
+    `accounting` is off (no tracer: no times, ends seen when draining), light (run and wait time, switches, longest run;
+    of a program that is busy switching, estimates) or full (every switch of every program, and ready time, too).
+    `log_limit` bounds what is kept between two drains. Raises ValueError for another accounting.
     """
 
     backend = "gevent"
@@ -74,14 +77,20 @@ class GeventProbe:
         self.accounting = accounting
         self._traces = accounting != "off"
         self.capabilities = CAPABILITIES if self._traces else CAPABILITIES - {"accounting"}
-        self._registry = registry = Registry(log_limit)
+        self._registry = registry = Registry(log_limit, sees_all=accounting == "full")
         self._view = GeventView(registry, self._traces, accounting == "full")
         self._control = GeventControl(registry, self._view)
-        self._untraced = None if self._traces else Untraced(registry, self._control.post)
-        self._births = Births(registry, self._traces, self._install_here)
+        self._births = births = Births(registry, self._install_here)
+        self._untraced: Untraced | None = None
+        self._throttle: Throttle | None = None
+        if accounting != "full":
+            self._untraced = Untraced(registry, Arrivals(births.register), self._control.post)
+        if accounting == "light" and self._untraced is not None:
+            self._throttle = Throttle(registry, self._untraced, self._control.post, self._resume)
         self._events = EventMaker(registry, self._view)
         self._endings = Endings(registry, self._view, self._untraced)
-        self._watchdog = Watchdog(registry, self._ask_for_tracer, self._control.expire)
+        throttle = None if self._throttle is None else self._throttle.look
+        self._watchdog = Watchdog(registry, self._ask_for_tracer, throttle, self._control.expire)
         self._attached = False
         self._attached_at = monotonic()
         _probes.add(self)
@@ -132,23 +141,30 @@ class GeventProbe:
             return
         self._attached = False
         self._control.closed = True
+        if self._throttle is not None:
+            self._throttle.closed = True
         Greenlet.remove_spawn_callback(self._births.on_spawn)
         self._watchdog.stop()
         ident = discovery.thread_ident()
-        leave = tracing.uninstall if self._untraced is None else self._untraced.remove
         for lane in snapshot(self._registry.lanes):
             if lane.ident == ident:
-                leave(lane)
+                self._leave(lane)
             else:
                 lane.traced = False  # from now on a mere passage
-                self._control.post(lane, _in_lane(leave, lane))
+                self._control.post(lane, _in_lane(self._leave, lane))
         self._registry.log.clear()
+
+    def _leave(self, lane: Lane) -> None:
+        """Take out of the lane's thread, which runs this, what was put there."""
+        tracing.uninstall(lane)
+        if self._untraced is not None:
+            self._untraced.remove(lane)
 
     def _install_here(self, lane: Lane) -> None:
         """Begin to trace the thread that runs this, which is the lane's; untraced, to be told of its failures."""
-        if not self._attached or lane.hidden or lane.traced:
+        if not self._attached or lane.hidden or lane.traced or lane.resting:
             return
-        if self._untraced is not None:
+        if not self._traces and self._untraced is not None:
             self._untraced.install(lane)
             return
         self._resume(lane)
@@ -264,13 +280,19 @@ class GeventProbe:
         return self._control.spawn(function, arguments, group, delay, timeout)
 
     def cost(self) -> dict[str, float]:
-        """Return what watching costs: `hook_ns` per switch as measured here, `share` of the time since attach."""
+        """Return what watching costs: `hook_ns` per switch as measured here, `share` of the time since attach.
+
+        `traced` is the share of the time in which switches were traced, of the lane whose tracer has rested most.
+        """
         if not self._traces:
             return {"hook_ns": 0.0, "share": 0.0}
         switches = sum(2 * lane.hub_entry.switches for lane in self._registry.shown_lanes())
         hook_ns = tracing.measure(full=self.accounting == "full")
-        elapsed = max(1e-9, monotonic() - self._attached_at)
-        return {"hook_ns": hook_ns, "share": min(1.0, hook_ns * 1e-9 * switches / elapsed)}
+        now = monotonic()
+        elapsed = max(1e-9, now - self._attached_at)
+        rested = max((lane.rest_until(now) for lane in self._registry.shown_lanes()), default=0.0)
+        share = min(1.0, hook_ns * 1e-9 * switches / elapsed)
+        return {"hook_ns": hook_ns, "share": share, "traced": max(0.0, 1.0 - rested / elapsed)}
 
     # -- fork
 
@@ -284,7 +306,7 @@ class GeventProbe:
         for lane in snapshot(self._registry.lanes):
             if lane.ident == ident:
                 tracing.uninstall(lane)
-            lane.traced = False
+            lane.traced = lane.resting = False
             if self._untraced is not None:
                 self._untraced.remove(lane)
         self._registry.log.clear()

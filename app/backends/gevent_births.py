@@ -21,23 +21,17 @@ from gevent.hub import Hub
 
 from greenscope.app.backends import gevent_discovery as discovery
 from greenscope.app.backends import gevent_tracing as tracing
-from greenscope.app.backends.gevent_registry import (
-    Entry,
-    GroupEntry,
-    Lane,
-    Registry,
-    hub_entry,
-    snapshot,
-)
+from greenscope.app.backends.gevent_arrivals import Arrival
+from greenscope.app.backends.gevent_lane import Lane, snapshot
+from greenscope.app.backends.gevent_registry import Entry, GroupEntry, Registry, hub_entry
 from greenscope.app.backends.gevent_view import members_of
 
 
 class Births:
     """Registers what comes to be; `on_lane` is told of each thread that turns out to have a hub, in that thread."""
 
-    def __init__(self, registry: Registry, traces: bool, on_lane: Callable[[Lane], None]) -> None:
+    def __init__(self, registry: Registry, on_lane: Callable[[Lane], None]) -> None:
         self._registry = registry
-        self._traces = traces
         self._on_lane = on_lane
         #: the native thread of the dashboard, whose hub is hidden
         self.dashboard: int | None = None
@@ -132,7 +126,7 @@ class Births:
         get_ident, what_runs, caller_outside = discovery.thread_ident, discovery.what_runs, discovery.caller_outside
         clock, identity, next_id = monotonic, id, ids.__next__
         has_links, alive = Greenlet.has_links, Greenlet.__bool__
-        traces, on_freed = self._traces, registry.on_freed
+        on_freed, most_arrivals = registry.on_freed, registry.log_limit
 
         def on_spawn(new: Any) -> None:
             try:
@@ -142,11 +136,26 @@ class Births:
                     self._on_lane(lane)
                 if lane.hidden:
                     return
+                traced = lane.traced
+                key = identity(new)
+                if traced:
+                    parent = lane.current.id
+                elif lane.left <= 0 and not has_links(new) and len(lane.arrivals) < most_arrivals:
+                    arrival = Arrival(new)
+                    arrival.t = clock()
+                    lane.arrivals.append(arrival)
+                    if key in lane.entries:
+                        registry.clear(lane, key, arrival.t)
+                    return
+                else:
+                    lane.left -= 1
+                    parent = _id_of_current(lane)
                 entry = Entry(new, on_freed)
-                key = entry.address = identity(new)
+                entry.address = key
                 entry.id = next_id()
                 entry.lane = lane
                 entry.born = entry.since = clock()
+                entry.rested = lane.rested if traced else lane.rest_until(entry.born)
                 entry.started = entry.ended = entry.run = entry.ready = entry.longest = entry.killed_at = 0.0
                 entry.switches = entry.step = entry.skipped = 0
                 entry.outcome = entry.exception = None
@@ -159,7 +168,7 @@ class Births:
                     entry.function = run.__code__
                 else:
                     entry.function = what_runs(run)
-                entry.parent = lane.current.id if traces else _id_of_current(lane)
+                entry.parent = parent
                 entry.origin = new.spawning_stack or caller_outside(2)
                 lane.pending += 1
                 entries = lane.entries
@@ -176,6 +185,26 @@ class Births:
                 Greenlet.remove_spawn_callback(on_spawn)
 
         return on_spawn
+
+    def register(self, lane: Lane, one: Any, born: float) -> Entry:
+        """Return the entry of a Greenlet that was started unseen, made unless another thread was faster."""
+        entry = self._registry.new_entry(one, lane, born, "greenlet")
+        run = getattr(one, "_run", None)
+        entry.function = None if run is None else discovery.what_runs(run)
+        entry.origin = getattr(one, "spawning_stack", None)
+        entry.groups = self._groups_of(one) if not discovery.is_begun(one) else ()
+        if discovery.is_begun(one) or (tracing.has_ended(one) and not tracing.is_stillborn(one)):
+            entry.started = born
+        else:
+            lane.pending += 1
+        key = id(one)
+        other = lane.entries.setdefault(key, entry)
+        if other is not entry:
+            if other() is one:
+                return other
+            self._registry.enter(entry, one)
+        self._find_parent(one)
+        return entry
 
     def adopt(self, lane: Lane, target: Any, now: float) -> Entry:
         """Register a greenlet that is switched to and that nobody has told of: a raw one, or a new hub."""

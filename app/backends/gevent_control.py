@@ -20,8 +20,9 @@ from gevent import Greenlet, GreenletExit, spawn_raw
 from gevent.pool import Pool
 
 from greenscope.app.backends.gevent_discovery import allocate_lock, is_dead, is_greenlet
+from greenscope.app.backends.gevent_lane import Lane
 from greenscope.app.backends.gevent_notes import KillNote
-from greenscope.app.backends.gevent_registry import Entry, GroupEntry, Lane, Registry
+from greenscope.app.backends.gevent_registry import Entry, GroupEntry, Registry
 from greenscope.app.backends.gevent_tracing import finish
 from greenscope.app.backends.gevent_view import GeventView, members_of
 from greenscope.app.backends.request import Answer, Request

@@ -9,8 +9,9 @@ from time import monotonic
 
 from greenscope.app.backends import gevent_discovery as discovery
 from greenscope.app.backends import gevent_tracing as tracing
+from greenscope.app.backends.gevent_lane import Lane
 from greenscope.app.backends.gevent_notes import Membership
-from greenscope.app.backends.gevent_registry import ENDED, Entry, GroupEntry, Lane, Registry
+from greenscope.app.backends.gevent_registry import ENDED, Entry, GroupEntry, Registry
 from greenscope.app.backends.gevent_untraced import Untraced
 from greenscope.app.backends.gevent_view import GeventView, members_of
 
@@ -38,7 +39,7 @@ class Endings:
         self._swept = now
         for lane in self._registry.shown_lanes():
             self._close(lane, now)
-            if self._untraced is not None:
+            if self._untraced is not None and not lane.traced:
                 self._untraced.keep(lane)
         self.sweep(everything=False)
         for entry in list(self._registry.groups.values()):
@@ -49,12 +50,16 @@ class Endings:
 
     def sweep(self, everything: bool) -> None:
         """Find what ended without a switch: among those that have not begun, or among all."""
-        everything = everything or self._untraced is not None
         for lane in self._registry.shown_lanes():
-            if lane.pending > 0 or everything:
+            blind = self._untraced is not None and self._untraced.is_blind(lane)
+            if lane.pending > 0 or everything or blind:
+                rested, pending = lane.rested, 0
                 for entry in lane.living():
-                    if not entry.started or everything:
+                    if not entry.started or everything or blind:
                         self._settle(lane, entry)
+                        pending += not entry.started and not entry.ended and entry.kind == "greenlet"
+                if blind:  # begun and ended unseen, so that it was not counted down
+                    lane.swept, lane.pending = rested, pending
         for entry in self._registry.indexed():
             if entry.ended:
                 if entry.skipped >> ENDED:  # dropped or shed
@@ -64,7 +69,7 @@ class Endings:
 
     def _settle(self, lane: Lane, entry: Entry) -> None:
         one = entry()
-        if self._untraced is not None:
+        if self._untraced is not None and lane.has_missed(entry):
             self._untraced.settle(lane, entry, one)
         elif one is None:
             self._end_unseen(entry)
@@ -105,8 +110,7 @@ class Endings:
         registry = self._registry
         registry.groups.pop(entry.id, None)
         for lane in registry.shown_lanes():
-            lane.shed_of.pop(entry.id, None)
-            lane.shed_of_told.pop(entry.id, None)
+            lane.forget_group(entry.id)
         for key, other in list(registry.groups_by_key.items()):
             if other is entry:
                 registry.groups_by_key.pop(key, None)

@@ -17,19 +17,18 @@ from typing import Any
 
 from greenscope.app.backends import gevent_records as make
 from greenscope.app.backends.frames import safe_text
+from greenscope.app.backends.gevent_accounts import account
 from greenscope.app.backends.gevent_discovery import is_greenlet, outermost_code, site_of_origin, told
+from greenscope.app.backends.gevent_lane import SHORT_LIVES, Lane
 from greenscope.app.backends.gevent_notes import Block, KillNote, Membership
 from greenscope.app.backends.gevent_registry import (
     BORN,
     ENDED,
     SHED,
-    SHORT_LIVES,
     STARTED,
     Entry,
     GroupEntry,
-    Lane,
     Registry,
-    count_shed,
 )
 from greenscope.app.backends.gevent_view import GeventView
 from greenscope.app.backends.whose import program_site
@@ -113,13 +112,10 @@ class EventMaker:
         for lane in self._registry.shown_lanes():
             lane.left = self._short_lives
             lane.told = 0
-            count = lane.shed
-            short += count - lane.shed_told
-            lane.shed_told = count
-            for group, count in lane.shed_of.copy().items():
-                more = count - lane.shed_of_told.get(group, 0)
-                if more:
-                    lane.shed_of_told[group] = count
+            for shed in (lane.shed, lane.shed_untraced):
+                count, of = shed.news()
+                short += count
+                for group, more in of.items():
                     found = unseen.setdefault(group, {"spawned": 0, "succeeded": 0})
                     found["spawned"] += more
                     found["succeeded"] += more
@@ -160,7 +156,7 @@ class EventMaker:
             lane.told += 1
             return False
         entry.skipped = SHED
-        count_shed(lane, entry)
+        lane.shed_untraced.add(entry.groups)
         return True
 
     def _end(self, entry: Entry, events: list[Event]) -> None:
@@ -179,13 +175,7 @@ class EventMaker:
         state = entry.outcome or "succeeded"
         if not self._view.accounting:
             return make.sample(entry.id, state)
-        ready = wait = None
-        if entry.started:
-            idle = max(0.0, entry.ended - entry.started - entry.run)
-            ready = min(entry.ready, idle) if self._view.full else None
-            wait = idle - (ready or 0.0)
-        killed = entry.killed_at or None
-        return make.sample(entry.id, state, None, None, entry.run, ready, wait, entry.switches, entry.longest, killed)
+        return account(entry, state, entry.ended, self._view.full)
 
     def _join(self, group: int, entry: Entry, events: list[Event]) -> None:
         found = self._registry.groups.get(group)

@@ -6,8 +6,8 @@
     every switch -> counters in the entry  -------> samples                (gevent_view)
 
 An `Entry` is a weak reference to its greenlet: watching keeps nothing alive. It carries its numbers in slots, so
-that a switch costs a few stores and no call. A `Lane` is one thread with a hub: its entries by `id(greenlet)`
-(a greenlet's own hash and equality may be the program's code), who runs, and since when.
+that a switch costs a few stores and no call. They stand in the lane of their thread (gevent_lane), by `id(greenlet)`:
+a greenlet's own hash and equality may be the program's code.
 
 Nothing is logged at a birth: a lane's entries are in the order of their births, so that the dashboard finds the new
 ones at the end. The log holds entries that have ended, and those that were noticed before they began and have begun
@@ -26,13 +26,14 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import CodeType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import greenlet
 from gevent import Greenlet
 
+from greenscope.app.backends.gevent_lane import Lane, snapshot
 from greenscope.app.backends.gevent_notes import Block, KillNote, Membership
-from greenscope.app.model import ExceptionRecord, Site
+from greenscope.app.model import ExceptionRecord
 
 #: things kept in the log between two drains
 LOG_LIMIT = 100_000
@@ -42,15 +43,12 @@ FAULTS_KEPT = 20
 #: what tells whether a greenlet lives, where the program has not told it otherwise
 _PLAIN = (Greenlet.__bool__, greenlet.greenlet.__bool__)
 
-T = TypeVar("T")
 Outcome = Literal["succeeded", "failed", "killed"]
 #: steps of a life: which is to be told next (0: the dashboard has not noticed it yet)
 BORN, STARTED, ENDED = 1, 2, 3
 _STEPS = ("", "spawned", "started", "ended")
 #: `skipped` of a life that was shed
 SHED = 1 << 4
-#: lives from birth to success between two looks that are told one by one, per lane; four looks a second
-SHORT_LIVES = 250
 
 
 class Entry(weakref.ref[Any]):
@@ -78,6 +76,7 @@ class Entry(weakref.ref[Any]):
         "parent",
         "plain",
         "ready",
+        "rested",
         "run",
         "since",
         "skipped",
@@ -87,7 +86,7 @@ class Entry(weakref.ref[Any]):
     )
     id: int
     lane: "Lane"
-    #: id() of the greenlet, its key in the lane; for a spawned one set only where nothing is traced
+    #: id() of the greenlet, its key in the lane
     address: int
     #: monotonic second of the spawn; of its discovery, where it is older than the watching
     born: float
@@ -101,6 +100,8 @@ class Entry(weakref.ref[Any]):
     #: False for a raw greenlet that may yet end in its first run: it is told only when it parks
     known: bool
     groups: tuple[int, ...]
+    #: how long the lane's tracer had rested when it was born
+    rested: float
     run: float
     ready: float
     longest: float
@@ -127,79 +128,10 @@ class GroupEntry(weakref.ref[Any]):
     members: dict[int, None]
 
 
-class Lane:
-    """One thread with a hub."""
-
-    __slots__ = (
-        "batch_number",
-        "batch_since",
-        "block_began",
-        "block_stack",
-        "current",
-        "entries",
-        "gone",
-        "hidden",
-        "hub",
-        "hub_entry",
-        "ident",
-        "last",
-        "left",
-        "name",
-        "pending",
-        "previous",
-        "raws",
-        "shed",
-        "shed_of",
-        "shed_of_told",
-        "shed_told",
-        "told",
-        "trace",
-        "traced",
-        "turn_number",
-        "turn_since",
-    )
-
-    def __init__(self, ident: int, name: str, hub: Any, hub_entry: Entry, now: float) -> None:
-        self.ident = ident
-        self.name = name
-        self.hub: weakref.ref[Any] = weakref.ref(hub)
-        self.entries: dict[int, Entry] = {id(hub): hub_entry}
-        self.hub_entry = hub_entry
-        self.current = hub_entry
-        #: when `current` got control
-        self.last = now
-        self.pending = 0
-        self.hidden = False
-        self.gone = False
-        self.traced = False
-        self.trace: Callable[[str, Any], None] | None = None
-        self.previous: Callable[[str, Any], None] | None = None
-        self.raws: deque[Entry] = deque()
-        #: short lives that may yet be logged until the next look; how many were shed, in all and by group
-        self.left = SHORT_LIVES
-        self.shed = 0
-        self.shed_of: dict[int, int] = {}
-        #: short lives told since the last look, where nothing is traced
-        self.told = 0
-        #: what was shed, as the dashboard has told it last
-        self.shed_told = 0
-        self.shed_of_told: dict[int, int] = {}
-        self.batch_number = 0
-        self.batch_since = now
-        self.turn_number: int | None = None
-        self.turn_since = now
-        self.block_began = 0.0
-        self.block_stack: tuple[Site, ...] = ()
-
-    def living(self) -> list[Entry]:
-        """Return the entries of all that has not ended, without the hub's own."""
-        return [entry for entry in snapshot(self.entries) if entry.kind != "hub" and not entry.ended]
-
-
 class Registry:
     """All lanes, entries and groups, and the log of what happened."""
 
-    def __init__(self, log_limit: int = LOG_LIMIT) -> None:
+    def __init__(self, log_limit: int = LOG_LIMIT, sees_all: bool = True) -> None:
         self.log_limit = log_limit
         self.log: deque[Any] = deque()
         self.dropped: dict[str, int] = {}
@@ -210,8 +142,10 @@ class Registry:
         self.groups_by_key: dict[int, GroupEntry] = {}
         self.ids = itertools.count(1)
         self.group_ids = itertools.count(1)
-        #: what each greenlet's weak reference calls when it is freed (None where switches tell of ends)
-        self.on_freed: Callable[[Any], None] | None = None
+        #: what was freed, told by its weak reference, where switches do not tell of all ends; what is pushed out of it
+        #: is found by the sweep
+        self.freed: deque[Entry] = deque(maxlen=log_limit)
+        self.on_freed: Callable[[Any], None] | None = None if sees_all else self.freed.append
         #: id -> entry, the dashboard's thread's own
         self._index: dict[int, Entry] = {}
 
@@ -222,6 +156,7 @@ class Registry:
         entry = blank(found, next(self.ids), now, kind, self.on_freed if kind != "main" else None)
         entry.address = id(found)
         entry.lane = lane
+        entry.rested = lane.rest_until(now)
         return entry
 
     def enter(self, entry: Entry, found: Any) -> None:
@@ -232,15 +167,15 @@ class Registry:
     def clear(self, lane: Lane, key: int, now: float) -> None:
         """Take out the entry of a greenlet that vanished unseen and whose address has come again.
 
-        Where switches tell of ends, it was killed before it began. Where none does, it was not: its failure would be
-        known.
+        Where switches tell of ends, it was killed before it began. Where one can be missed, it was not: its failure
+        would be known.
         """
         entry = lane.entries.pop(key, None)
         if entry is None or entry.kind == "hub" or entry.ended:
             return
         if not entry.started and entry.kind == "greenlet":
             lane.pending -= 1
-        if self.on_freed is None or entry.killed_at:
+        if entry.killed_at or not lane.has_missed(entry):
             entry.outcome = entry.outcome or "killed"
         else:
             entry.started = entry.started or entry.born
@@ -344,7 +279,7 @@ def blank(
     entry = Entry(found, on_freed)
     entry.id = number
     entry.born = entry.since = now
-    entry.started = entry.ended = entry.run = entry.ready = entry.longest = entry.killed_at = 0.0
+    entry.started = entry.ended = entry.rested = entry.run = entry.ready = entry.longest = entry.killed_at = 0.0
     entry.parent = entry.switches = entry.step = entry.skipped = 0
     entry.function = entry.origin = entry.outcome = entry.exception = None
     entry.kind = kind
@@ -352,13 +287,6 @@ def blank(
     entry.groups = ()
     entry.plain = type(found).__bool__ in _PLAIN
     return entry
-
-
-def count_shed(lane: Lane, entry: Entry) -> None:
-    """Count a life that is not told. One thread only does so: the lane's, or the dashboard's where none is traced."""
-    lane.shed += 1
-    for group in entry.groups:
-        lane.shed_of[group] = lane.shed_of.get(group, 0) + 1
 
 
 def hub_entry(hub: Any, now: float) -> Entry:
@@ -369,23 +297,12 @@ def hub_entry(hub: Any, now: float) -> Entry:
     return entry
 
 
-def snapshot(mapping: dict[Any, T]) -> list[T]:
-    """Return the values of a dict that another thread may change meanwhile."""
-    while True:
-        try:
-            return list(mapping.values())
-        except RuntimeError:
-            continue  # it grew while it was copied
-
-
 __all__ = [
     "BORN",
     "ENDED",
     "SHED",
-    "SHORT_LIVES",
     "STARTED",
     "Entry",
     "GroupEntry",
-    "Lane",
     "Registry",
 ]

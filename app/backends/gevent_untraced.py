@@ -1,4 +1,6 @@
-"""How ends are told where no switch is traced (accounting="off"): nothing is linked, since a link would show.
+"""How ends are told where no switch is traced: with accounting="off", and in the rests of "light" (gevent_throttle).
+
+Nothing is linked, since a link would show.
 
     a greenlet is freed           its weak reference calls back            -> collected when draining
     it fails                      its hub's `handle_error` is told of it   -> with what, before it is freed
@@ -14,7 +16,6 @@ GreenletExit ended it, but for one that was killed through the dashboard. When i
 """
 
 import weakref
-from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -23,7 +24,9 @@ from gevent import Greenlet, GreenletExit
 
 from greenscope.app.backends import gevent_discovery as discovery
 from greenscope.app.backends import gevent_tracing as tracing
-from greenscope.app.backends.gevent_registry import ENDED, STARTED, Entry, Lane, Registry
+from greenscope.app.backends.gevent_arrivals import Arrivals
+from greenscope.app.backends.gevent_lane import Lane
+from greenscope.app.backends.gevent_registry import ENDED, STARTED, Entry, Registry
 
 #: with more living greenlets than this the kept ones are looked at once a second only
 MOST_LOOKED_AT = 500
@@ -34,26 +37,44 @@ _exception_of: Callable[[Any], BaseException | None] = Greenlet.exception.__get_
 class Untraced:
     """The ends in a registry whose lanes are not traced. Used from the dashboard's thread, but for the hooks."""
 
-    def __init__(self, registry: Registry, post: Callable[[Lane, Callable[[], None]], bool]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        arrivals: Arrivals,
+        post: Callable[[Lane, Callable[[], None]], bool],
+    ) -> None:
         self._registry = registry
+        self._arrivals = arrivals
         self._post = post
-        #: what is pushed out of it is found by the sweep
-        self._freed: deque[Entry] = deque(maxlen=registry.log_limit)
-        registry.on_freed = self._freed.append
         self.closed = False
 
     def look(self) -> None:
-        """Tell the ends of all that was freed, and of what is kept, as long as looking is little work."""
-        for _ in range(len(self._freed)):
-            entry = self._freed.popleft()
+        """Register what has arrived; tell the ends of what was freed, and of what is kept if that is little work."""
+        for lane in self._registry.shown_lanes():
+            if lane.arrivals:
+                self._arrivals.look(lane, lane.shed_untraced)
+        for _ in range(len(self._registry.freed)):
+            entry = self._registry.freed.popleft()
             self.settle(entry.lane, entry, None)
         for lane in self._registry.shown_lanes():
-            if len(lane.entries) <= MOST_LOOKED_AT:
+            if self.is_blind(lane) and len(lane.entries) <= MOST_LOOKED_AT:
                 for entry in lane.living():
                     self.settle(lane, entry, entry())
 
+    @staticmethod
+    def is_blind(lane: Lane) -> bool:
+        """Tell whether something may have ended unseen in a lane since all of it was looked through."""
+        return not lane.traced or lane.rested > lane.swept
+
+    def catch_up(self, lane: Lane) -> None:
+        """Register what has arrived and let go of what was freed, so that a tracer can begin; in the lane's thread."""
+        self._arrivals.look(lane, lane.shed)
+        for entry in list(self._registry.freed):
+            if entry.lane is lane and lane.entries.get(entry.address) is entry:
+                del lane.entries[entry.address]
+
     def settle(self, lane: Lane, entry: Entry, found: Any) -> None:
-        """Tell the end of a greenlet, if it has ended; `found` is None for one that was freed."""
+        """Tell the end of a greenlet, if it has ended, or that it has begun; `found` is None for one that was freed."""
         if entry.ended:
             return
         if found is None:
@@ -63,11 +84,13 @@ class Untraced:
             if tracing.has_ended(found):
                 self._begin(entry, stillborn=tracing.is_stillborn(found))
                 tracing.finish(self._registry, lane, found, monotonic())
+            elif not entry.started and discovery.is_begun(found):
+                self._begin(entry, stillborn=False)
         elif discovery.is_dead(found):
             tracing.finish(self._registry, lane, found, monotonic())
 
     def _begin(self, entry: Entry, stillborn: bool) -> None:
-        """Let an entry have begun, since it has ended; nobody has seen when."""
+        """Let an entry have begun; nobody has seen when."""
         if not entry.started and not stillborn:
             entry.started = entry.born
             if entry.step:
@@ -124,12 +147,14 @@ class Untraced:
 
     def failed(self, lane: Lane, context: Any, error: Any) -> None:
         """Write down what a greenlet dies of."""
-        if self.closed or not discovery.is_greenlet(context) or isinstance(error, GreenletExit):
+        if self.closed or lane.traced or not discovery.is_greenlet(context) or isinstance(error, GreenletExit):
             return
+        if _exception_of(context) is not error:
+            return  # an error of one of its links, not its end
         entry = lane.entries.get(id(context))
-        if entry is None or entry() is not context or entry.ended or entry.outcome:
-            return
-        if _exception_of(context) is error:  # its end, not an error of one of its links
+        if entry is None or entry() is not context:
+            entry = self._arrivals.claim(lane, context, monotonic())
+        if not entry.ended and not entry.outcome:
             entry.exception = tracing.exception_record(error)
             entry.outcome = "failed"
 

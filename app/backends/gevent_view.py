@@ -14,9 +14,11 @@ from types import FrameType
 from typing import Any
 
 from greenscope.app.backends.frames import current_frame, walk, with_source
+from greenscope.app.backends.gevent_accounts import account
 from greenscope.app.backends.gevent_discovery import hidden, is_begun, is_greenlet, site_of_origin, told
+from greenscope.app.backends.gevent_lane import Lane
 from greenscope.app.backends.gevent_records import sample as make_sample
-from greenscope.app.backends.gevent_registry import Entry, GroupEntry, Lane, Registry
+from greenscope.app.backends.gevent_registry import Entry, GroupEntry, Registry
 from greenscope.app.backends.gevent_waits import WaitReader
 from greenscope.app.backends.whose import Whose, program_site
 from greenscope.app.model import GreenletSample, GroupSample, Stack, State
@@ -56,19 +58,10 @@ class GeventView:
         if state == "waiting":
             waiting_on = self.waits.read(entry, greenlet, frame)
         place = _whose.place(frame, lambda: (told(entry.function)[0], program_site(site_of_origin(entry.origin))[0]))
-        killed = entry.killed_at or None
         if not self.accounting:
-            return make_sample(entry.id, state, place, waiting_on, kill_requested=killed)
-        run, longest = entry.run, entry.longest
-        if state == "running":
-            stretch = max(0.0, now - entry.lane.last)
-            run, longest = run + stretch, max(longest, stretch)
-        ready = wait = None
-        if entry.started:
-            idle = max(0.0, now - entry.started - run)
-            ready = min(entry.ready, idle) if self.full else None
-            wait = idle - (ready or 0.0)
-        return make_sample(entry.id, state, place, waiting_on, run, ready, wait, entry.switches, longest, killed)
+            return make_sample(entry.id, state, place, waiting_on, kill_requested=entry.killed_at or None)
+        stretch = max(0.0, now - entry.lane.last) if state == "running" and entry.lane.traced else 0.0
+        return account(entry, state, now, self.full, stretch, place, waiting_on)
 
     def state(self, entry: Entry, greenlet: Any, woken: set[int]) -> State:
         """Return the state of a live entry; `woken` is from the loop's queue."""

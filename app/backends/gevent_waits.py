@@ -168,7 +168,8 @@ class WaitReader:
 
     def read(self, entry: Entry, greenlet: Any, frame: FrameType | None) -> WaitRecord:
         """Return what a parked greenlet waits for."""
-        since = entry.since if entry.lane.traced and entry.switches else None
+        # what was switched out before the tracer came back may have run since
+        since = entry.since if entry.lane.traced and entry.switches and entry.since >= entry.lane.since else None
         key = id(greenlet)
         found = self._waited().get(key)
         if found is None and entry.since < self._scanned:

@@ -1,8 +1,8 @@
 """The watchdog: a native thread that looks at the hubs twenty times a second and never asks them for anything.
 
-It is what sees a block while it lasts: how long the hub has not turned, and the stack of who holds it up. Four things
+It is what sees a block while it lasts: how long the hub has not turned, and the stack of who holds it up. Five things
 are done in one look, each by a few attribute reads: the hub's lag, the stack of a block, whether the switch
-tracer is still in its place, and which control requests have waited long enough.
+tracer is still in its place, whether it had better rest, and which control requests have waited long enough.
 
 The lag of a hub is how long its present turn has lasted. A turn ends when libev's loop counts on; that greenlet runs
 after greenlet within one turn makes no difference, so many small hogs add up. Within a turn the beginning is known to
@@ -19,8 +19,9 @@ from gevent.hub import Hub
 
 from greenscope.app.backends.frames import walk
 from greenscope.app.backends.gevent_discovery import allocate_lock, hidden, start_new_thread
+from greenscope.app.backends.gevent_lane import Lane
 from greenscope.app.backends.gevent_notes import Block
-from greenscope.app.backends.gevent_registry import Lane, Registry
+from greenscope.app.backends.gevent_registry import Registry
 from greenscope.app.backends.gevent_threads import resolver, thread_pool
 from greenscope.app.backends.gevent_tracing import BLOCKED_AFTER
 from greenscope.app.model import HubSample, Site
@@ -40,9 +41,16 @@ _HUB_RUN = Hub.run.__code__
 class Watchdog:
     """Looks at the lanes of a registry; `on_quiet` is told of a lane whose tracer seems to be gone."""
 
-    def __init__(self, registry: Registry, on_quiet: Callable[[Lane], None], on_look: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        on_quiet: Callable[[Lane], None],
+        throttle: Callable[[Lane, float], None] | None,
+        on_look: Callable[[], None],
+    ) -> None:
         self._registry = registry
         self._on_quiet = on_quiet
+        self._throttle = throttle
         self._on_look = on_look
         self._quiet: dict[int, tuple[int, int, int, float]] = {}
         self._stop: Any = None
@@ -66,6 +74,8 @@ class Watchdog:
                 for lane in self._registry.shown_lanes():
                     self.look(lane)
                     self._check_tracer(lane, monotonic())
+                    if self._throttle is not None:
+                        self._throttle(lane, monotonic())
                 self._on_look()
             except Exception as error:
                 self._registry.fault("watchdog", error)
@@ -110,7 +120,7 @@ class Watchdog:
             thread_ident=lane.ident,
             lag=lag,
             turns=lane.turn_number or 0,
-            switches=2 * lane.hub_entry.switches if lane.traced else None,
+            switches=lane.switches(now),
             sampled=now,
             running=current.id if current.id and current.known and lane.traced else None,
             blocked_in=stack,

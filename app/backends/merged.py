@@ -327,9 +327,11 @@ class MergedProbe:
         return () if worker is None else worker.stack(id)[1]
 
     def cost(self) -> dict[str, float]:
-        """Return the dearest process' cost of watching."""
+        """Return the dearest process' cost of watching, and the least share of the time in which one is traced."""
         costs = [worker.cost for worker in self.live_workers()]
-        return {name: max((cost.get(name, 0.0) for cost in costs), default=0.0) for name in ("hook_ns", "share")}
+        cost = {name: max((cost.get(name, 0.0) for cost in costs), default=0.0) for name in ("hook_ns", "share")}
+        traced = [cost["traced"] for cost in costs if "traced" in cost]
+        return {**cost, "traced": min(traced)} if traced else cost
 
     def rows(self) -> list[dict[str, Any]]:
         """Describe all processes, and sockets that cannot be read."""

@@ -123,6 +123,7 @@ def health_of(dashboard: Any) -> dict[str, Any]:
         **health,
         "cost_hook": None if hook is None else hook / 1e9,
         "cost_share": cost.get("share"),
+        "cost_traced": cost.get("traced"),
         "longest_turn": newest.get("hub_lag"),
         "dropped_total": sum(dropped.values()),
         "dropped_text": ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in dropped.items() if count),

@@ -25,7 +25,8 @@ export function start(page) {
     if (health) {
       const dropped = Object.entries(health.dropped ?? {}).filter(([, value]) => Number(value));
       model.dropped_total = dropped.reduce((sum, [, value]) => sum + Number(value), 0);
-      model.cost = { hook: health.cost?.hook_ns == null ? null : health.cost.hook_ns / 1e9, share: health.cost?.share ?? null };
+      const { hook_ns: hook = null, share = null, traced = null } = health.cost ?? {};
+      model.cost = { hook: hook === null ? null : hook / 1e9, share, traced };
       setText(find("#dropped"), dropped.map(([kind, value]) => `${count(Number(value))} ${kind.replace("_", " ")}`).join(", "));
       const lag = health.hub_lag ?? 0;
       setAttribute(find('[data-tile="lag"]'), "data-level", lag >= 1 ? "bad" : lag >= 0.1 ? "near" : "");

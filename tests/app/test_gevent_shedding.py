@@ -215,6 +215,6 @@ def test_accounting_off_tells_or_counts_every_life_also_where_addresses_come_aga
     assert told["spawned"] == told["started"] == 30
     assert dropped == {"spawned": 200, "started": 200, "succeeded": 200}
     assert found["unseen"] == {"spawned": 10, "succeeded": 10}
-    assert found["next"] == ["spawned"]
+    assert found["next"] == ["spawned", "started"]
     assert found["open"] == 3
     assert found["faults"] == []
