@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from greenscope import __version__
+from greenscope.app.backends.choice import ACCOUNTING
 from greenscope.app.programs import INTERRUPTED, NoProgram, Program, run_to_status
 
 
@@ -79,6 +80,12 @@ def build_parser() -> Parser:
     run = commands.add_parser("run", parents=[watched], help="run a program and watch it")
     run.add_argument("--gevent", action="store_true", help="the program uses gevent: patch before it runs")
     run.add_argument("--no-patch", action="store_true", help="with --gevent: leave patching to the program")
+    run.add_argument(
+        "--accounting",
+        choices=ACCOUNTING,
+        default="light",
+        help="times and switches of each greenlet: light (default), full or off",
+    )
     run.add_argument("-m", dest="module", metavar="MODULE", help="run a module instead of a script")
     run.add_argument("target", nargs="?", metavar="SCRIPT", help="the program's file")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="its arguments")
@@ -107,7 +114,7 @@ def split_program(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     arguments = list(arguments)
     if not arguments or arguments[0] != "run":
         return arguments, []
-    valued = {"--host", "--port", "--token", "--url-file", "--uds", "--audit"}
+    valued = {"--host", "--port", "--token", "--url-file", "--uds", "--audit", "--accounting"}
     index = 1
     while index < len(arguments):
         word = arguments[index]
@@ -232,7 +239,7 @@ def watch_native(function: Callable[[], object], name: str, options: argparse.Na
     from greenscope.app.backends.native import NativeProbe
     from greenscope.runtime import sleep
 
-    return watch(NativeProbe(), function, name, options, sleep)
+    return watch(NativeProbe(accounting=getattr(options, "accounting", "") != "off"), function, name, options, sleep)
 
 
 def watch_gevent(program: Program, options: argparse.Namespace) -> int:
@@ -248,7 +255,7 @@ def watch_gevent(program: Program, options: argparse.Namespace) -> int:
 
     from greenscope.app.backends.gevent import GeventProbe
 
-    return watch(GeventProbe(), program.run, program.name, options, gevent.sleep)
+    return watch(GeventProbe(accounting=options.accounting), program.run, program.name, options, gevent.sleep)
 
 
 def watch(

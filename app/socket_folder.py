@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from greenscope.app.backends.choice import ACCOUNTING
 from greenscope.app.natives import native_socket
 
 #: seconds that a process gives its dashboard to say goodbye when it ends
@@ -51,6 +52,14 @@ def shared_port() -> int | None:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 65535:
         raise ValueError(f"GREENSCOPE_PORT: {text[:80]!r} is no port; give a number from 1 to 65535")
     return int(text)
+
+
+def chosen_accounting() -> str:
+    """Return $GREENSCOPE_ACCOUNTING (off, light or full; default: light). Raises ValueError for anything else."""
+    text = os.environ.get("GREENSCOPE_ACCOUNTING", "").strip().lower() or "light"
+    if text not in ACCOUNTING:
+        raise ValueError(f"GREENSCOPE_ACCOUNTING: {text[:80]!r} is none of {', '.join(ACCOUNTING)}")
+    return text
 
 
 def make_folder(folder: Path) -> None:
@@ -91,12 +100,19 @@ def watch_process(name: str, tell: Callable[[str], object]) -> Any:
         folder = socket_folder()
         make_folder(folder)
         sweep(folder)
+        accounting = chosen_accounting()
         page = share_page(folder, tell)  # before a thread of ours runs beside its imports
     except Exception as error:
         tell(f"greenscope: not watched: {error}")
         return None
     try:
-        monitor = watch(uds=folder / f"{os.getpid()}.sock", control=control_allowed(), name=name, backend="gevent")
+        monitor = watch(
+            uds=folder / f"{os.getpid()}.sock",
+            control=control_allowed(),
+            name=name,
+            backend="gevent",
+            accounting=accounting,
+        )
     except Exception as error:
         tell(f"greenscope: not watched: {error}")
         if page is not None:

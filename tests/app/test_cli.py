@@ -105,6 +105,11 @@ def test_read_only_refuses_control(tmp_path: Path, script: str) -> None:
         assert ask(url, "/api/greenlets/2/kill", "POST", {})[0] == 403
 
 
+def test_accounting_that_is_off_tells_no_times(tmp_path: Path, script: str) -> None:
+    with running(tmp_path, "run", "--accounting", "off", script, "30") as (_, url):
+        assert all(row["run_time"] is None for row in wait_for_sleepers(url))
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("busy", [False, True])
 def test_signal_ends_program_and_dashboard_within_3_s(
@@ -265,6 +270,7 @@ def test_busy_port_is_an_error_without_a_traceback(tmp_path: Path, script: str) 
         (["demo", "--passes", "-1"], "--passes"),
         (["run", "--token", "", "x.py"], "token"),
         (["run", "--por", "0", "x.py"], "--por"),
+        (["run", "--accounting", "much", "x.py"], "--accounting"),
         (["frobnicate"], "frobnicate"),
     ],
 )
@@ -286,6 +292,8 @@ def test_typing_mistake_is_named_without_a_traceback(
 def test_options_behind_the_script_are_the_scripts() -> None:
     own, rest = split_program(["run", "--port", "0", "x.py", "--port", "1", "-m", "y"])
     assert (own, rest) == (["run", "--port", "0", "x.py"], ["--port", "1", "-m", "y"])
+    own, rest = split_program(["run", "--accounting", "off", "x.py", "--accounting", "full"])
+    assert (own, rest) == (["run", "--accounting", "off", "x.py"], ["--accounting", "full"])
     own, rest = split_program(["run", "--read-only", "-m", "package.module", "--token", "z"])
     assert (own, rest) == (["run", "--read-only", "-m", "package.module"], ["--token", "z"])
     assert build_parser().parse_args(own).module == "package.module"

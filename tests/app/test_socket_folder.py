@@ -46,6 +46,16 @@ def test_control_is_allowed_only_when_it_is_said(monkeypatch: pytest.MonkeyPatch
     assert place.control_allowed() is allowed
 
 
+def test_accounting_is_light_unless_another_one_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GREENSCOPE_ACCOUNTING", raising=False)
+    assert place.chosen_accounting() == "light"
+    monkeypatch.setenv("GREENSCOPE_ACCOUNTING", " Full ")
+    assert place.chosen_accounting() == "full"
+    monkeypatch.setenv("GREENSCOPE_ACCOUNTING", "much")
+    with pytest.raises(ValueError, match="GREENSCOPE_ACCOUNTING: 'much' is none of off, light, full"):
+        place.chosen_accounting()
+
+
 def test_sweep_takes_away_the_sockets_of_the_dead_only(folder: Path) -> None:
     living, dead = folder / "1.sock", folder / "2.sock"
     other, file = folder / "3.other", folder / "4.sock"
