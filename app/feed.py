@@ -3,10 +3,9 @@
     probe --drain--> tick --> lives, bands, totals --> rows, details, charts      asked for by pages and JSON
                        `----> numbered events -------> the event stream
 
-On a tick (0.25 s) the feed takes the probe's buffered events, applies them in order, numbers them, and
-tells its subscribers once, however many there were: an aggregator that woke per event would observe itself.
-All state is changed and read in one thread, the dashboard's, so nothing here is locked, and nothing ever
-waits for the program.
+On a tick (0.25 s, see `Ticker`) the feed takes the probe's buffered events, applies them in order, numbers them,
+and tells its subscribers once. All state is changed and read in one thread, the dashboard's, so nothing here is
+locked, and nothing ever waits for the program.
 
 What costs time in proportion to the number of live greenlets is done when somebody asks and at most once a
 second: orders are shared per (filter, sort), values are sampled for the rows that are shown. Both, and
@@ -34,14 +33,13 @@ from greenscope.app.model import EVENT_KINDS, GreenletRecord, HubSample
 from greenscope.app.orders import OrderLimits, Orders
 from greenscope.app.population import Population, PopulationLimits
 from greenscope.app.probe import Probe
-from greenscope.app.query import GreenletQuery
+from greenscope.app.query import GreenletQuery, QueryResult
 from greenscope.app.rows import Rows
 from greenscope.app.selection import Selection, Steps
 from greenscope.app.series import Meter, Series
 from greenscope.app.sse import to_json
+from greenscope.app.ticker import Ticker
 
-#: seconds after which a tick lets the event loop, and the program, go on: each time costs both a change of threads
-BREATH = 0.002
 #: columns of the charts' series, beside `t`
 SERIES = ("spawned", "finished", "failed", "pending", "ready", "running", "waiting", "hub_lag", "switches")
 
@@ -58,16 +56,7 @@ class FeedLimits(PopulationLimits, OrderLimits):
     check: float = 10.0  # and this often anyway
 
 
-@dataclass(frozen=True, slots=True)
-class QueryResult:
-    """The answer to a query: how many there are, how many match, and the rows of the window."""
-
-    total: int
-    matched: int
-    rows: list[dict[str, Any]]
-
-
-class Feed:
+class Feed(Ticker):
     """All state about one observed process; see the module. Use it from one thread only."""
 
     #: whether it is over several processes
@@ -82,16 +71,10 @@ class Feed:
         tick: float = 0.25,
         limits: FeedLimits | None = None,
     ) -> None:
+        super().__init__(tick, clock)
         self.probe = probe
         self.limits = limits or FeedLimits()
-        self.interval = tick
-        self._monotonic = clock
         self._wall = wall
-        self._subscribers: dict[int, Callable[[], None]] = {}
-        self._next_subscriber = 0
-        self._closed = False
-        self._wake: asyncio.Event | None = None
-        self._ticking = False
         self._begin()
 
     def _begin(self) -> None:
@@ -135,30 +118,14 @@ class Feed:
         """The number of the newest event."""
         return self.ring.last_seq
 
-    @property
-    def now(self) -> float:
-        """The monotonic second."""
-        return self._monotonic()
-
     # -- the tick ------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Attach the probe and tick until `close`; what fails in a tick is kept for `health` and tried again."""
         self.probe.attach()
-        self._wake = asyncio.Event()
         watching = asyncio.create_task(self.diagnosis.watch())
         try:
-            while not self._closed:
-                begun = time.monotonic()
-                try:
-                    await self._wait_tick()
-                except Exception as error:
-                    self.report_fault("feed", error)
-                pause = max(self.interval / 10, self.interval - (time.monotonic() - begun))
-                try:
-                    await asyncio.wait_for(self._wake.wait(), pause)
-                except TimeoutError:
-                    pass
+            await super().run()
         finally:
             watching.cancel()
 
@@ -167,46 +134,21 @@ class Feed:
         self.fault = safe_text(f"{type(error).__name__} in the {where}: {error}")
         self._count_dropped(where, 1)
 
-    def close(self) -> None:
-        """Let `run` end. What is known stays readable."""
-        self._closed = True
-        if self._wake is not None:
-            self._wake.set()
-
-    def tick(self) -> None:
-        """Do the work of one tick at once (nothing while another tick is under way)."""
-        if not self._ticking:
-            for _ in self._tick_steps():
-                pass
-
-    async def _wait_tick(self) -> None:
-        if not self._ticking:
-            begun = time.perf_counter()
-            for _ in self._tick_steps():
-                if time.perf_counter() - begun > BREATH:
-                    await asyncio.sleep(0)
-                    begun = time.perf_counter()
-
-    @property
-    def _is_behind(self) -> bool:
-        """Whether the last tick is so long ago that whoever has just acted could miss what came of it."""
-        return not self._ticking and self._monotonic() - self._ticked > self.interval / 5
+    def _on_fault(self, error: Exception) -> None:
+        self.report_fault("feed", error)
 
     def _tick_steps(self) -> Steps:
         if os.getpid() != self._pid:
             self._begin()
-        self._ticking = True
-        try:
-            self._ticked = self._monotonic()
-            yield from self._apply_steps()
-            now = self._monotonic()
-            self.population.expire(now)
-            self._measure(now)
-            self._check(now)
-            yield from self.diagnosis.steps()
-            self._tell_subscribers()
-        finally:
-            self._ticking = False
+        yield from super()._tick_steps()
+
+    def _work_steps(self) -> Steps:
+        yield from self._apply_steps()
+        now = self._monotonic()
+        self.population.expire(now)
+        self._measure(now)
+        self._check(now)
+        yield from self.diagnosis.steps()
 
     def _apply_steps(self) -> Steps:
         """Take what the probe has, and apply and number it in order."""
@@ -229,10 +171,6 @@ class Feed:
                 self._tell_subscribers()
             yield
         self.population.count_unseen_members(drained.unseen)  # of groups that these events may have opened
-
-    def _tell_subscribers(self) -> None:
-        for subscriber in list(self._subscribers.values()):
-            subscriber()
 
     def _count_dropped(self, kind: str, count: int) -> None:
         self.dropped[kind] = self.dropped.get(kind, 0) + count
@@ -294,13 +232,6 @@ class Feed:
         entry = Entry(self.ring.last_seq + 1, kind, now, fields={"kind": kind, "t": self.clock.rfc3339(now), **safe})
         self.ring.append(entry)
         return entry.seq
-
-    def subscribe(self, on_tick: Callable[[], None]) -> Callable[[], None]:
-        """Call `on_tick` at the end of each tick; the returned function ends that."""
-        key = self._next_subscriber
-        self._next_subscriber += 1
-        self._subscribers[key] = on_tick
-        return lambda: self._subscribers.pop(key, None) and None
 
     def event(self, entry: Entry) -> dict[str, Any]:
         """Return an event as it goes out."""

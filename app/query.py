@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from greenscope.app.formatting import parse_ident
 from greenscope.app.model import ENDED_STATES, LIVE_STATES, STATES
@@ -146,6 +146,15 @@ class GreenletQuery:
     def selection(self) -> tuple[str, int | None, str]:
         """What is asked for regardless of order and window."""
         return (self.state, self.group, self.q)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """The answer to a query: how many there are, how many match, and the rows of the window."""
+
+    total: int
+    matched: int
+    rows: list[dict[str, Any]]
 
 
 def expand_states(names: Iterable[str]) -> frozenset[str]:

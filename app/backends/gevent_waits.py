@@ -1,18 +1,16 @@
 """What a parked greenlet waits for: best effort, and honest where gevent does not tell.
 
 Three sources, the surest first:
-1. The innermost frame, where gevent waits in Python: `sleep`, sockets, `Popen.wait`, a Pool's slot, an RLock ...
+1. The innermost frame, where gevent waits in Python: see `gevent_frames`.
 2. The links of what is waited for: a greenlet that joins stands in the other's links as its bound `switch`. They are
    hidden in a C field; `LinkReader` finds its place once, on an unstarted Greenlet of its own, and reads it with the
    GIL held. Locks, events and queues that were found in one pass over the heap are asked in the same way.
-3. The call in the program's own line: `self.jobs.get()` parks in compiled code and leaves no frame, but the source
-   position of the instruction is known, and so are its words.
+3. The call in the program's own line, where gevent waits in compiled code: see `gevent_frames`, too.
 
 Only an RLock knows who holds it.
 """
 
 import ctypes
-import dis
 import gc
 import sys
 import weakref
@@ -20,7 +18,7 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import chain, compress, tee
 from time import monotonic
-from types import BuiltinMethodType, CodeType, FrameType, MethodType
+from types import BuiltinMethodType, FrameType, MethodType
 from typing import Any, NamedTuple
 
 from gevent import Greenlet
@@ -29,7 +27,8 @@ from gevent.lock import BoundedSemaphore, RLock, Semaphore
 from gevent.queue import Channel, JoinableQueue, LifoQueue, PriorityQueue, Queue, SimpleQueue
 from gevent.thread import LockType
 
-from greenscope.app.backends.gevent_discovery import hidden, is_greenlet, links_before_start
+from greenscope.app.backends.gevent_discovery import is_greenlet, links_before_start
+from greenscope.app.backends.gevent_frames import FrameReader, kind_of_frame
 from greenscope.app.backends.gevent_registry import Entry, Registry
 from greenscope.app.model import WaitRecord
 
@@ -43,55 +42,7 @@ SCAN_LIMIT = 0.010
 SCAN_BLOCKS = 500_000
 #: seconds between two passes
 SCAN_EVERY = 2.0
-_NAME_CUT = 80
 
-#: (end of file name, function) -> kind
-_FRAMES: dict[tuple[str, str], str] = {
-    ("gevent/hub.py", "sleep"): "sleep",
-    ("gevent/hub.py", "idle"): "idle",
-    ("gevent/hub.py", "join"): "hub.join",
-    ("gevent/pool.py", "add"): "pool slot",
-    ("gevent/pool.py", "join"): "group.join",
-    ("gevent/pool.py", "wait_available"): "pool slot",
-    ("gevent/pool.py", "kill"): "group.kill",
-    ("gevent/lock.py", "acquire"): "rlock",
-    ("gevent/subprocess.py", "wait"): "subprocess",
-    ("gevent/subprocess.py", "communicate"): "subprocess",
-    ("gevent/select.py", "select"): "select",
-    ("gevent/select.py", "poll"): "poll",
-    ("gevent/selectors.py", "select"): "select",
-    ("gevent/threadpool.py", "get"): "threadpool",
-    ("gevent/threadpool.py", "apply"): "threadpool",
-    ("gevent/threadpool.py", "spawn"): "threadpool slot",
-    ("gevent/baseserver.py", "serve_forever"): "server",
-    ("gevent/thread.py", "acquire"): "lock",
-    ("threading.py", "wait"): "condition",
-    ("threading.py", "join"): "thread.join",
-    ("threading.py", "_wait_for_tstate_lock"): "thread.join",
-    ("queue.py", "get"): "queue.get",
-    ("queue.py", "put"): "queue.put",
-}
-_SOCKETS = ("gevent/_socket3.py", "gevent/_socketcommon.py", "gevent/ssl.py", "gevent/_ssl3.py")
-_SOCKET_WORDS = {"recv_into": "recv", "recvfrom_into": "recvfrom", "sendall": "send", "read": "recv", "write": "send"}
-#: what a call in the program's own line is, by the name that is called
-_CALLS: dict[str, str] = {
-    "wait": "wait",
-    "acquire": "lock",
-    "__enter__": "lock",
-    "get": "get",
-    "put": "put",
-    "peek": "get",
-    "join": "join",
-    "joinall": "joinall",
-    "iwait": "joinall",
-    "kill": "kill",
-    "killall": "kill",
-    "switch": "switch",
-    "recv": "socket.recv",
-    "accept": "socket.accept",
-    "wait_read": "socket.read",
-    "wait_write": "socket.write",
-}
 _KINDS: tuple[tuple[type, str], ...] = (
     (Event, "event"),
     (AsyncResult, "result"),
@@ -156,6 +107,7 @@ class WaitReader:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self.links = LinkReader()
+        self._frames = FrameReader()
         #: id(greenlet) -> what it waits for, good for MAP_AGE
         self._map: dict[int, Found] = {}
         #: the same for the getters and putters of queues, which allow no weak reference: as the last pass saw them
@@ -164,7 +116,6 @@ class WaitReader:
         self._things: list[weakref.ref[Any]] = []
         self._scanned = 0.0
         self._scan_cost = 0.0
-        self._calls: dict[tuple[CodeType, int], tuple[str, str]] = {}
 
     def read(self, entry: Entry, greenlet: Any, frame: FrameType | None) -> WaitRecord:
         """Return what a parked greenlet waits for."""
@@ -174,11 +125,11 @@ class WaitReader:
         found = self._waited().get(key)
         if found is None and entry.since < self._scanned:
             found = self._queued.get(key)
-        if found is not None and found.kind in _BARE and frame is not None and _kind_of_frame(frame) is not None:
+        if found is not None and found.kind in _BARE and frame is not None and kind_of_frame(frame) is not None:
             found = None  # the semaphore of a Pool, the event of a Group: its frame says more
         if found is not None and entry.since < self._mapped:
             return WaitRecord(found.kind, found.name, since, owner=found.owner, target=found.target)
-        kind, name = self._of_frames(frame)
+        kind, name = self._frames.read(frame)
         return WaitRecord(kind, name, since)
 
     def waiters_of(self, entry: Entry, greenlet: Any) -> list[int]:
@@ -191,8 +142,6 @@ class WaitReader:
                 if waiter is not None and id(waiter) in keys:
                     ids.add(other.id)
         return sorted(id for id in ids if id)
-
-    # -- the links of what is waited for
 
     def _waited(self) -> dict[int, Found]:
         """Return what every greenlet waits for that stands in the links of something."""
@@ -244,35 +193,6 @@ class WaitReader:
         # RLocks last: their inner semaphore must not be taken for a lock of its own
         found.sort(key=_is_rlock)
         self._things = [ref for thing in found if (ref := _weak(thing)) is not None]
-
-    # -- frames and source
-
-    def _of_frames(self, frame: FrameType | None) -> tuple[str, str]:
-        """Return (kind, name) from where it stands."""
-        if frame is None:
-            return "unknown", ""
-        known = _kind_of_frame(frame)
-        inner, steps = frame, 0
-        while hidden(inner.f_code.co_filename) and inner.f_back is not None and steps < 20:
-            inner, steps = inner.f_back, steps + 1
-        called, words = self._call_at(inner)
-        if known is not None:
-            return known, words if known in ("pool slot", "group.join", "rlock") else ""
-        return _CALLS.get(called, "unknown" if not called else f"call {called}"), words
-
-    def _call_at(self, frame: FrameType) -> tuple[str, str]:
-        """Return (called name, source of what it is called on) of the call in which a frame stands."""
-        key = (frame.f_code, frame.f_lasti)
-        known = self._calls.get(key)
-        if known is None:
-            if len(self._calls) > 5000:
-                self._calls.clear()
-            try:
-                known = _read_call(*key)
-            except Exception:
-                known = ("", "")
-            self._calls[key] = known
-        return known
 
 
 def scan(types: frozenset[type]) -> list[Any]:
@@ -340,57 +260,6 @@ def _weak(thing: Any) -> "weakref.ref[Any] | None":
         return weakref.ref(thing)
     except TypeError:
         return None
-
-
-def _kind_of_frame(frame: FrameType) -> str | None:
-    """Return the kind of wait of a frame inside gevent or a patched part of the standard library."""
-    at: FrameType | None = frame
-    best: str | None = None
-    for _ in range(6):
-        if at is None:
-            break
-        file = at.f_code.co_filename.replace("\\", "/")
-        name = at.f_code.co_name
-        tail = "/".join(file.rsplit("/", 2)[-2:])
-        if tail in _SOCKETS:
-            best = f"socket.{_SOCKET_WORDS.get(name, name).strip('_')}"
-        else:
-            kind = _FRAMES.get((tail, name)) or (_FRAMES.get((tail.rpartition("/")[2], name)) if at is frame else None)
-            if kind is not None:
-                best = kind
-        if not hidden(file):
-            break
-        at = at.f_back
-    return best
-
-
-def _read_call(code: CodeType, lasti: int) -> tuple[str, str]:
-    """Return (called name, words of the object) of the call at an instruction, from names and source positions."""
-    start, end, first, last = list(code.co_positions())[lasti // 2]
-    if start is None or start != end or first is None or last is None:
-        return _called_name(code, lasti), ""
-    import linecache
-
-    line = linecache.getline(code.co_filename, start)
-    text = line.encode()[first:last].decode(errors="replace") if line else ""
-    words = text.partition("(")[0].strip()
-    if not words:
-        return _called_name(code, lasti), ""
-    owner, dot, name = words.rpartition(".")
-    if not dot and line.strip().startswith("with "):
-        return "__enter__", words[:_NAME_CUT]
-    return (name or _called_name(code, lasti)), (owner or "")[:_NAME_CUT]
-
-
-def _called_name(code: CodeType, lasti: int) -> str:
-    """Return the last attribute or global loaded before a call."""
-    name = ""
-    for instruction in dis.get_instructions(code):
-        if instruction.offset >= lasti:
-            break
-        if instruction.opname in ("LOAD_METHOD", "LOAD_ATTR", "LOAD_GLOBAL", "LOAD_NAME", "BEFORE_WITH"):
-            name = "__enter__" if instruction.opname == "BEFORE_WITH" else str(instruction.argval)
-    return name
 
 
 def _nothing() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("gevent")
 
-from tests.app.test_gevent import run
+from tests.app.gevent_runs import run
 
 
 def test_shed_members_of_a_pool_are_counted_by_their_group() -> None:

@@ -115,7 +115,7 @@ def test_every_route_answers_the_owner(board: Any) -> None:
     good = Case("good", 200)
     for method, path in walk(board.app):
         if path in ("/events", "/wire") and method == "GET":
-            continue  # it would never end; test_stream and test_wire show it
+            continue  # it would never end; the tests of the stream and test_wire show it
         answer = send(board, method, path, good)
         allowed = {200, 404, 409, 422} if method == "POST" else {200, 404}
         assert answer.status_code in allowed, (method, path, answer.text[:300])

@@ -156,10 +156,7 @@ def test_call_that_holds_the_interpreter_is_named_afterwards(watched: Watched) -
     assert row["culprit"]["function"] == "hold_the_interpreter"
     assert row["held"] > 0.2
     assert "The interpreter was held for" in row["summary"]
-    assert (
-        f"culprit afterwards: hold_the_interpreter (test_findings_native.py:{row['culprit']['line']})"
-        in (row["summary"])
-    )
+    assert f"culprit afterwards: hold_the_interpreter (test_native.py:{row['culprit']['line']})" in (row["summary"])
 
 
 def test_call_that_holds_the_interpreter_is_named_among_threads_that_want_it(watched: Watched) -> None:

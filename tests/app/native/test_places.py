@@ -1,0 +1,75 @@
+"""The native probe: a greenlet's spawn site and its place are lines of the program's own."""
+
+import linecache
+import time
+
+from greenscope.app.backends.native import NativeProbe
+from greenscope.runtime import Greenlet, killall, sleep, spawn
+from greenscope.runtime.pool import Group, Pool
+from greenscope.runtime.socket import socketpair
+from greenscope.runtime.subprocess import PIPE, Popen
+from greenscope.runtime.thread import RuntimeThread
+from tests.app.native.probing import answer, drain_until
+
+
+def test_spawn_site_is_the_programs_own_line(thread: RuntimeThread, probe: NativeProbe) -> None:
+    pool = Pool(3)
+
+    def through_a_pool() -> Greenlet:
+        return pool.spawn(sleep, 0)
+
+    def directly() -> Greenlet:
+        return spawn(sleep, 0)
+
+    greenlets = [thread.call(through_a_pool), thread.call(directly)]
+    events = drain_until(probe, lambda seen: {g.watch_id for g in greenlets} <= {e.greenlet for e in seen})
+    sites = {e.greenlet: e.record.spawn_site for e in events if e.record is not None}
+    for greenlet, function in zip(greenlets, ("through_a_pool", "directly"), strict=True):
+        site = sites[greenlet.watch_id]
+        assert site is not None
+        assert (site.file, site.function.rpartition(".")[2]) == (__file__, function)
+
+
+def test_spawn_site_is_not_in_the_library_that_the_program_called(thread: RuntimeThread, probe: NativeProbe) -> None:
+    def communicate() -> None:
+        Popen(["true"], stdout=PIPE, stderr=PIPE).communicate()
+
+    thread.call(communicate)
+    reads = [
+        event.record.spawn_site
+        for event in drain_until(probe, lambda seen: sum(e.kind == "succeeded" for e in seen) >= 2)
+        if event.record is not None and event.record.function == "Talk._read"
+    ]
+    assert [site and (site.file, site.function.rpartition(".")[2]) for site in reads] == [(__file__, "communicate")] * 2
+
+
+def test_place_is_the_programs_line_or_where_it_was_spawned(thread: RuntimeThread, probe: NativeProbe) -> None:
+    def wait_in_library() -> None:
+        ours, theirs = socketpair()
+        with ours, theirs, ours.makefile() as lines:
+            lines.readline()
+
+    def spawn_both() -> list[Greenlet]:
+        return [spawn(sleep, 60), spawn(wait_in_library)]
+
+    bare, inside = thread.call(spawn_both)
+    drain_until(probe, lambda seen: {bare.watch_id, inside.watch_id} <= {e.greenlet for e in seen})
+    deadline = time.monotonic() + 10
+    while len(places := [s.place for s in probe.sample([bare.watch_id, inside.watch_id]) if s.place]) < 2:
+        assert time.monotonic() < deadline
+    assert [place.file for place in places] == [__file__, __file__]
+    assert [place.function.rpartition(".")[2] for place in places] == ["sleep", "wait_in_library"]
+    assert "spawn(sleep, 60)" in linecache.getline(__file__, places[0].line)
+    thread.call(killall, [bare, inside])
+
+
+def test_greenlet_spawned_from_the_dashboard_says_so(thread: RuntimeThread, probe: NativeProbe) -> None:
+    group = thread.call(Group)
+    probe.drain()
+    number = next(sample.id for sample in probe.groups() if sample.id == group.watch_id)
+    asked = [probe.spawn(sleep, {"seconds": 60}, into, None, 5) for into in (None, number)]
+    ids = [answer(probe, future).ids[0] for future in asked]
+    probe.drain()
+    for record in probe.records(ids):
+        assert (record.spawn_site, record.from_dashboard) == (None, True)
+    assert not any("greenscope" in sample.place.file for sample in probe.sample(ids) if sample.place)

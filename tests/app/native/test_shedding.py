@@ -1,0 +1,86 @@
+"""The native probe under load: what cannot be told is counted, and what is known stays right."""
+
+from greenscope.app.backends.native import NativeProbe
+from greenscope.app.backends.native_sift import SHORT_BURST, SHORT_RATE
+from greenscope.app.feed import Feed
+from greenscope.runtime import Greenlet, joinall, sleep, spawn
+from greenscope.runtime.event import Event as Flag
+from greenscope.runtime.pool import Pool
+from greenscope.runtime.thread import RuntimeThread
+
+
+def test_full_buffer_drops_and_counts_and_the_registry_stays_right(thread: RuntimeThread) -> None:
+    probe = NativeProbe(buffer_limit=10)
+    probe.attach()
+    probe.drain()  # what other tests have left alive
+    try:
+
+        def burst() -> list[Greenlet]:
+            return [spawn(sleep, 60) for _ in range(50)]
+
+        greenlets = thread.call(burst)
+        drained = probe.drain()
+        assert len(drained.events) <= 20
+        assert drained.dropped["spawned"] >= 40
+        assert {g.watch_id for g in greenlets} <= set(probe.live_ids())
+        missed = [g.watch_id for g in greenlets]
+        assert {record.id for record in probe.records(missed)} == set(missed)
+    finally:
+        probe.close()
+
+
+def test_short_lives_that_nobody_could_follow_are_counted_and_failures_told(
+    thread: RuntimeThread, probe: NativeProbe
+) -> None:
+    feed = Feed(probe)
+    feed.tick()
+    spawned, ended = feed.population.spawned, dict(feed.population.ended)
+
+    def fail() -> None:
+        raise LookupError
+
+    def live_and_end() -> Pool:
+        pool = Pool(100)
+        for number in range(3000):
+            pool.spawn(fail if number % 1000 == 999 else int)._report_error = lambda *_: None
+        pool.join()
+        return pool
+
+    pool = thread.call(live_and_end)
+    feed.tick()
+    population = feed.population
+    assert population.spawned - spawned == 3001  # and the one that called
+    assert population.ended["succeeded"] - ended["succeeded"] in (2997, 2998)
+    assert (population.ended["failed"] - ended["failed"], population.ended["killed"]) == (3, ended["killed"])
+    told = [life for life in population.finished if life.record.function == "int"]
+    assert SHORT_BURST // 2 <= len(told) <= SHORT_BURST + SHORT_RATE
+    failed = [life for life in population.finished if life.state == "failed"]
+    assert len(failed) == 3
+    band = next(band for band in population.bands.values() if band.name == pool.name)
+    assert (band.spawned, band.counts["succeeded"], band.counts["failed"]) == (3000, 2997, 3)
+
+
+def test_those_whose_end_was_dropped_are_forgotten(thread: RuntimeThread) -> None:
+    probe = NativeProbe(buffer_limit=40)
+    probe.attach()
+    try:
+        probe.drain()
+        flag = Flag()
+        greenlets = thread.call(lambda: [spawn(flag.wait) for _ in range(30)])
+        probe.drain()
+        known = set(probe.told.known)
+        assert {greenlet.watch_id for greenlet in greenlets} <= known  # type: ignore[attr-defined]
+
+        def end_in_a_crowd() -> None:
+            crowd = [spawn(flag.wait) for _ in range(40)]
+            flag.set()
+            joinall([*greenlets, *crowd])
+
+        thread.call(end_in_a_crowd)
+        drained = probe.drain()
+        assert drained.dropped["succeeded"] > 0
+        probe.drain()
+        assert probe.told.known.keys() <= set(probe.live_ids())
+        assert probe.told._unbegun.keys() <= probe.told.known.keys()
+    finally:
+        probe.close()
