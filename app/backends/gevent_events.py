@@ -12,6 +12,7 @@ knows of an end, and they are shed here. Failures, kills and whatever is still a
 from collections import deque
 from itertools import islice
 from operator import attrgetter
+from time import monotonic
 from types import CodeType
 from typing import Any
 
@@ -19,7 +20,7 @@ from greenscope.app.backends import gevent_records as make
 from greenscope.app.backends.frames import safe_text
 from greenscope.app.backends.gevent_accounts import account
 from greenscope.app.backends.gevent_discovery import is_greenlet, outermost_code, site_of_origin, told
-from greenscope.app.backends.gevent_lane import SHORT_LIVES, Lane
+from greenscope.app.backends.gevent_lane import SHORT_BURST, SHORT_RATE, Lane
 from greenscope.app.backends.gevent_notes import Block, KillNote, Membership
 from greenscope.app.backends.gevent_registry import (
     BORN,
@@ -47,10 +48,12 @@ _time_of = attrgetter("t")
 class EventMaker:
     """Drains the log of a registry."""
 
-    def __init__(self, registry: Registry, view: GeventView, short_lives: int = SHORT_LIVES) -> None:
+    def __init__(self, registry: Registry, view: GeventView) -> None:
         self._registry = registry
         self._view = view
-        self._short_lives = short_lives
+        #: short lives that may be told, per lane: a second, and at once
+        self._short_rate, self._short_burst = SHORT_RATE, SHORT_BURST
+        self._allowed_at = monotonic()
         self._untraced = registry.on_freed is not None
         #: noticed, and not told yet
         self._newborn: deque[Entry] = deque()
@@ -81,7 +84,7 @@ class EventMaker:
         events.sort(key=_time_of)
         dropped, registry.dropped = registry.dropped, {}
         unseen: dict[int, dict[str, int]] = {}
-        self._count_shed(dropped, unseen)
+        self._count_shed(now, dropped, unseen)
         return Drained(tuple(events), dropped, unseen)
 
     @staticmethod
@@ -106,19 +109,20 @@ class EventMaker:
         new.reverse()
         return new
 
-    def _count_shed(self, dropped: dict[str, int], unseen: dict[int, dict[str, int]]) -> None:
-        """Count what the hooks have shed since the last call, and let them tell as many again."""
+    def _count_shed(self, now: float, dropped: dict[str, int], unseen: dict[int, dict[str, int]]) -> None:
+        """Count what the hooks have shed since the last call, and let them tell more."""
         short = 0
+        more = self._short_rate * (now - self._allowed_at)
+        self._allowed_at = now
         for lane in self._registry.shown_lanes():
-            lane.left = self._short_lives
-            lane.told = 0
+            lane.allow(more, self._short_burst)
             for shed in (lane.shed, lane.shed_untraced):
                 count, of = shed.news()
                 short += count
-                for group, more in of.items():
+                for group, lives in of.items():
                     found = unseen.setdefault(group, {"spawned": 0, "succeeded": 0})
-                    found["spawned"] += more
-                    found["succeeded"] += more
+                    found["spawned"] += lives
+                    found["succeeded"] += lives
         if short:
             for kind in ("spawned", "started", "succeeded"):
                 dropped[kind] = dropped.get(kind, 0) + short
@@ -152,8 +156,8 @@ class EventMaker:
         lane = entry.lane
         if entry.killed_at:
             return False
-        if lane.told < self._short_lives:
-            lane.told += 1
+        if lane.left_untraced > 0:
+            lane.left_untraced -= 1
             return False
         entry.skipped = SHED
         lane.shed_untraced.add(entry.groups)

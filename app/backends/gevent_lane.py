@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: lives from birth to success between two looks that are told one by one, per lane; four looks a second
-SHORT_LIVES = 250
+#: lives from birth to success between two looks that are told one by one, per lane: a second, and at once
+SHORT_RATE, SHORT_BURST = 100, 250
 
 
 class Shed:
@@ -76,6 +76,7 @@ class Lane:
         "ident",
         "last",
         "left",
+        "left_untraced",
         "name",
         "pending",
         "previous",
@@ -88,7 +89,6 @@ class Lane:
         "since",
         "swept",
         "switched",
-        "told",
         "trace",
         "traced",
         "turn_number",
@@ -122,12 +122,12 @@ class Lane:
         self.raws: deque[Entry] = deque()
         #: births that nobody has looked at yet, where nothing is traced
         self.arrivals: deque[Arrival] = deque()
-        #: short lives that may yet be told until the next look
-        self.left = SHORT_LIVES
+        #: short lives that may be told now, and those that were shed
+        self.left: float = SHORT_BURST
         self.shed = Shed()
-        #: the dashboard's thread's own: what it has shed, and told instead since the last look, where nothing is traced
+        #: the same of the dashboard's thread, where nothing is traced
+        self.left_untraced: float = SHORT_BURST
         self.shed_untraced = Shed()
-        self.told = 0
         self.batch_number = 0
         self.batch_since = now
         self.turn_number: int | None = None
@@ -153,6 +153,11 @@ class Lane:
     def has_missed(self, entry: "Entry") -> bool:
         """Tell whether an entry can have ended without a switch that was seen."""
         return not self.traced or self.rested > entry.rested
+
+    def allow(self, more: float, most: float) -> None:
+        """Let more short lives be told; most: at once."""
+        self.left = min(most, max(0.0, self.left) + more)
+        self.left_untraced = min(most, max(0.0, self.left_untraced) + more)
 
     def forget_group(self, group: int) -> None:
         """Let go of the counts of a group that is gone."""

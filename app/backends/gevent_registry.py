@@ -13,9 +13,9 @@ Nothing is logged at a birth: a lane's entries are in the order of their births,
 ones at the end. The log holds entries that have ended, and those that were noticed before they began and have begun
 since; what is told about each is worked out when it is drained. When the log is full, that is counted by kind.
 
-Most greenlets live and succeed between two looks of the dashboard. Of these a lane logs `left` per look; the others are
-shed, counted where they end and let go of at once, so that a burst leaves nothing for the garbage collector to walk
-through and nothing for the dashboard to do.
+Most greenlets live and succeed between two looks of the dashboard. Of these a lane logs as many as a person could
+follow; the others are shed, counted where they end and let go of at once, so that a burst leaves nothing for the
+garbage collector to walk through and nothing for the dashboard to do.
 
 No lock anywhere: one thread writes a lane, others read it; log and counters rely on the atomicity of single
 operations on dict and deque.

@@ -13,7 +13,7 @@ from tests.app.gevent_runs import run
 def test_shed_members_of_a_pool_are_counted_by_their_group() -> None:
     found = run(
         """
-        probe = GeventProbe(); probe.attach(); probe._events._short_lives = 10; probe.drain()
+        probe = GeventProbe(); probe.attach(); few(probe, 10); probe.drain()
         pool = Pool(20)
         for _ in range(30): pool.spawn(int)
         pool.join(); drained = probe.drain(); id = probe.groups()[0].id
@@ -84,7 +84,7 @@ def test_short_lives_beyond_the_budget_are_counted_and_failures_are_told() -> No
     found = run(
         """
         gevent.get_hub().NOT_ERROR = (Exception,)
-        probe = GeventProbe(); probe.attach(); probe._events._short_lives = 10; probe.drain()
+        probe = GeventProbe(); probe.attach(); few(probe, 10); probe.drain()
         def maybe(number):
             if number % 50 == 0: raise ValueError(number)
         gevent.joinall([gevent.spawn(maybe, number) for number in range(200)])
@@ -102,7 +102,7 @@ def test_life_that_is_noticed_while_it_is_shed_is_told_to_its_end() -> None:
     found = run(
         """
         from greenscope.app.backends import gevent_tracing
-        probe = GeventProbe(); probe.attach(); probe._events._short_lives = 0; probe.drain()
+        probe = GeventProbe(); probe.attach(); few(probe, 0); probe.drain()
         successful, seen = gevent_tracing._successful, []
         def look_meanwhile(one):
             if not seen: seen.append(id_of(probe, one)); seen.extend(probe.drain().events)
@@ -145,7 +145,7 @@ def test_newborn_in_the_middle_of_a_look_are_told_with_the_next() -> None:
 def test_killed_greenlet_that_goes_on_to_succeed_is_told() -> None:
     found = run(
         """
-        probe = GeventProbe(); probe.attach(); probe._events._short_lives = 0; probe.drain()
+        probe = GeventProbe(); probe.attach(); few(probe, 0); probe.drain()
         def stubborn():
             try: gevent.sleep(60)
             except gevent.GreenletExit: return 5
@@ -165,7 +165,7 @@ def test_killed_greenlet_that_goes_on_to_succeed_is_told() -> None:
 def test_shed_lives_that_were_looked_for_are_forgotten() -> None:
     found = run(
         """
-        probe = GeventProbe(); probe.attach(); probe._events._short_lives = 0; probe.drain()
+        probe = GeventProbe(); probe.attach(); few(probe, 0); probe.drain()
         gone = [gevent.spawn(int) for _ in range(5)]; probe.sample(probe.live_ids()); kept = len(probe._registry._index)
         gevent.joinall(gone); probe._endings._swept = 0.0; dropped = probe.drain().dropped
         answer(kept=kept, left=len(probe._registry._index), dropped=dropped)
@@ -196,7 +196,7 @@ def test_failure_that_is_written_down_slowly_is_told_once() -> None:
 def test_accounting_off_tells_or_counts_every_life_also_where_addresses_come_again() -> None:
     found = run(
         """
-        probe = GeventProbe(accounting="off"); probe.attach(); probe._events._short_lives = 10; probe.drain()
+        probe = GeventProbe(accounting="off"); probe.attach(); few(probe, 10); probe.drain()
         gevent.get_hub().NOT_ERROR = (Exception,)
         def bad(): raise ValueError("bad")
         pool = Pool(5)

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("gevent")
 
-from tests.app.test_gevent import run
+from tests.app.gevent_runs import run
 
 #: a probe whose tracer rests when the test says so
 MANUAL = """
@@ -67,7 +67,7 @@ gevent.get_hub().NOT_ERROR = (Exception,)
 def bad(): raise ValueError("bad")
 def parent():
     child = gevent.spawn(gevent.sleep, 60); gevent.sleep(60)
-probe._events._short_lives = 0; probe.drain(); throttle.rest(lane); pool = Pool(3); begun = time.monotonic()
+few(probe, 0); probe.drain(); throttle.rest(lane); pool = Pool(3); begun = time.monotonic()
 first = gevent.spawn(parent); gevent.sleep(0)
 gevent.joinall([gevent.spawn(int) for _ in range(40)] + [gevent.spawn(bad)])
 for _ in range(9): pool.spawn(int)
