@@ -122,11 +122,23 @@ class Linkable:
     def _wait_in_line(self, timeout: Any, shown: Any) -> bool:
         """Stand in line until called; False when `timeout` (seconds or a Timeout) passed before. Blocks."""
         raw: Any = getcurrent()
-        hub = current_hub(raw)
+        try:
+            hub = raw.hub
+        except AttributeError:
+            hub = current_hub(raw)
         if self.hub is None:
             self.hub = hub
-        seconds, given = (None, None) if timeout is None else limit(timeout)
         line = self._waiters
+        if timeout is None:  # as stand_until_called() does, without the call: thousands may wait, each with its frames
+            line[raw] = shown
+            try:
+                if not self.ready():
+                    while raw in line:
+                        park(shown)
+                return True
+            finally:
+                line.pop(raw, None)
+        seconds, given = limit(timeout)
         line[raw] = shown
         try:
             if self.ready() or stand_until_called(line, raw, shown, seconds):
