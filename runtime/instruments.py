@@ -42,10 +42,10 @@ class Instrument:
         """Called when a Group or Pool is made."""
 
     def grouped(self, group: Any, greenlet: Any) -> None:
-        """Called when a greenlet joins a Group or Pool."""
+        """Called when a greenlet that was started joins a Group or Pool; of one that was not its links tell."""
 
     def ungrouped(self, group: Any, greenlet: Any) -> None:
-        """Called when a greenlet leaves a Group or Pool."""
+        """Called when a greenlet leaves a Group or Pool alive; one that ends leaves all of its groups."""
 
     def hub_opened(self, hub: Any) -> None:
         """Called when a thread gets its hub."""

@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from greenscope.runtime.carriers import PENDING, VALUE
 from greenscope.runtime.event import Event
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet, getcurrent
@@ -93,11 +94,8 @@ class Group(MappingMixin):
         if rawlink is not None:
             rawlink(self._discard)
         members.add(greenlet)
-        for hook in hooks.grouped:
-            try:
-                hook(self, greenlet)
-            except BaseException:
-                hooks.fail("grouped", hook)
+        if hooks.grouped and getattr(greenlet, "_state", PENDING) >= PENDING:
+            hooks.call("grouped", self, greenlet)
 
     def _discard(self, greenlet: Any) -> bool:
         """Let a greenlet go; False when it was no member (difference 2). The link of each member."""
@@ -107,11 +105,8 @@ class Group(MappingMixin):
         members.remove(greenlet)
         if self.dying:
             self.dying.discard(greenlet)
-        for hook in hooks.ungrouped:
-            try:
-                hook(self, greenlet)
-            except BaseException:
-                hooks.fail("ungrouped", hook)
+        if hooks.ungrouped and getattr(greenlet, "_state", PENDING) < VALUE:
+            hooks.call("ungrouped", self, greenlet)
         if self._empty is not None and not members:
             empty, self._empty = self._empty, None
             empty.set()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends.frames import function_of, safe_text, site_at, traceback_sites
 from greenscope.app.backends.native_hooks import hidden
-from greenscope.app.backends.native_sift import NativeSift
+from greenscope.app.backends.native_sift import BIRTHS, NativeSift
 from greenscope.app.backends.native_view import thread_of
 from greenscope.app.backends.whose import program_site
 from greenscope.app.model import Drained, Event, ExceptionRecord, GreenletRecord, GreenletSample
@@ -67,11 +67,16 @@ class NativeDrain:
 
     def _tell(self, noted: list[Any], events: list[Event]) -> None:
         kind, t, id, what, *more = noted
-        if kind == "spawned":
-            record = self.record(t, id, what, *more)
+        if kind in BIRTHS:
+            function, parent, code, lasti = more
+            parent, groups = (parent, ()) if kind == "spawned" else parent
+            record = self.record(t, id, what, function, parent, code, lasti)
             self.known[id] = record
             self._unbegun[id] = None
-            events.append(Event(kind, t, greenlet=id, record=record))
+            events.append(Event("spawned", t, greenlet=id, record=record))
+            for group in groups:
+                self._member_of.setdefault(id, []).append(group)
+                events.append(Event("grouped", t, greenlet=id, group=group))
         elif kind in ENDS:
             self._tell_end(events, kind, t, id, what, *more[:2])
         else:

@@ -8,7 +8,8 @@ The buffer is one flat list, WIDTH entries a note: to extend it costs a third of
 tuple that stays, and nothing more for the garbage collector to go through.
 
     on_adopted      what lived already, or is a raw greenlet: no place, no parent
-    on_spawned      kind, t, id, hub, function, parent id, code, instruction
+    on_spawned      "spawned", t, id, hub, function, parent id, code, instruction
+                    "joined", with (parent id, groups), for one that was put into groups before
     on_succeeded    "ended", t, None, ids, times of beginning, accounts: a list each, one note a batch
                     of those killed one note each, as of those that failed
     on_failed       kind, t, id, began, account, exc_info
@@ -19,7 +20,6 @@ objects go when they would have gone. A member that ends leaves its groups: its 
 and only one that leaves alive needs a note.
 """
 
-import builtins
 import os
 import sys
 import sysconfig
@@ -27,12 +27,13 @@ from collections.abc import Callable
 from itertools import count
 from operator import is_not
 from time import monotonic, perf_counter_ns
+from types import MethodType
 from typing import Any, NamedTuple
 
 import greenscope.runtime
 from greenscope.app.backends.frames import under
-from greenscope.runtime.carriers import VALUE
 from greenscope.runtime.exceptions import GreenletExit
+from greenscope.runtime.pool import Group
 
 _RUNTIME = os.path.dirname(os.path.abspath(greenscope.runtime.__file__))
 _FOLDERS = {_RUNTIME, os.path.realpath(_RUNTIME)}
@@ -81,15 +82,14 @@ def make_hooks(
     `named` gets the names, by id, of those that end and were given one; `groups` holds references to the groups
     that are known, and `adopt_group` registers another one.
     """
-    #: by id(), the groups that greenlets have joined which are not started yet
-    joined: dict[int, list[int]] = {}
+    #: a reference to the group that was joined last, and its number
+    latest_group: tuple[Callable[[], Any], int] = (lambda: None), 0
     next_id = count(1).__next__
     note = buffer.extend
     limit *= WIDTH
     frame_at = sys._getframe
     clock = monotonic
     files = _BETWEEN
-    identity = builtins.id
     forget = alive.pop
 
     #: a reference to who spawned last, and its id: most have many children in a row
@@ -105,8 +105,11 @@ def make_hooks(
             return
         frame: Any = frame_at(3)  # this, start(), spawn(); then the program, or a method of Group
         code = frame.f_code
-        while code.co_filename in files and frame.f_back is not None:
-            frame = frame.f_back
+        while code.co_filename in files:
+            back = frame.f_back
+            if back is None:
+                break
+            frame = back
             code = frame.f_code
         spawner = greenlet.spawning_greenlet
         last = latest
@@ -118,10 +121,33 @@ def make_hooks(
                 latest = spawner, parent
             except AttributeError:
                 parent = None
+        if greenlet._links:
+            into = groups_of(greenlet._links)
+            if into:
+                note(("joined", clock(), id, greenlet.hub, greenlet._run, (parent, into), code, frame.f_lasti))
+                return
         note(("spawned", clock(), id, greenlet.hub, greenlet._run, parent, code, frame.f_lasti))
-        if joined:
-            for group in joined.pop(identity(greenlet), ()):
-                note(("grouped", clock(), id, group, None, None, None, None))
+
+    def groups_of(links: Any) -> list[int]:
+        """Return the groups of one that is started now: each has linked itself to its end."""
+        into = []
+        for link in links:
+            if link.__class__ is MethodType:
+                owner = link.__self__
+                if latest_group[0]() is owner:
+                    into.append(latest_group[1])
+                elif isinstance(owner, Group):
+                    into.append(number_of(owner))
+        return into
+
+    def number_of(group: Any) -> int:
+        nonlocal latest_group
+        number: int = getattr(group, "watch_id", 0)
+        known = groups.get(number)
+        if known is None or known() is not group:
+            number = adopt_group(group)
+        latest_group = groups[number], number
+        return number
 
     def on_adopted(greenlet: Any) -> None:
         id = greenlet.watch_id = next_id()
@@ -163,7 +189,7 @@ def make_hooks(
         for greenlet in greenlets:
             id: Any = getattr(greenlet, "watch_id", None)
             if not lives(id, greenlet):
-                continue  # it lived before we watched, or ended already
+                continue  # it lived before we watched, was never started, or ended already
             del alive[id]
             if isinstance(greenlet.value, GreenletExit):
                 end("killed", id, greenlet, None)
@@ -191,28 +217,19 @@ def make_hooks(
                 end("killed" if id in killing else "failed", id, greenlet, greenlet._exc_info)
 
     def on_grouped(group: Any, greenlet: Any) -> None:
-        number = getattr(group, "watch_id", 0)
-        known = groups.get(number)
-        if known is None or known() is not group:
-            number = adopt_group(group)
-        id = getattr(greenlet, "watch_id", None)
-        if id is None or alive.get(id) is not greenlet:
-            joined.setdefault(identity(greenlet), []).append(number)  # told when it is started
-        elif len(buffer) < limit:
-            note(("grouped", clock(), id, number, None, None, None, None))
-        else:
-            drop("grouped")
+        change("grouped", group, greenlet)
 
     def on_ungrouped(group: Any, greenlet: Any) -> None:
-        if joined:
-            joined.pop(identity(greenlet), None)
-        if getattr(greenlet, "_state", 0) >= VALUE:
-            return
+        change("ungrouped", group, greenlet)
+
+    def change(kind: str, group: Any, greenlet: Any) -> None:
+        id: Any = getattr(greenlet, "watch_id", None)
+        if not lives(id, greenlet):
+            return  # its start will tell
         if len(buffer) < limit:
-            id: Any = getattr(greenlet, "watch_id", None)
-            note(("ungrouped", clock(), id, adopt_group(group), None, None, None, None))
+            note((kind, clock(), id, number_of(group), None, None, None, None))
         else:
-            drop("ungrouped")
+            drop(kind)
 
     return Hooks(on_spawned, on_adopted, on_succeeded, on_failed, on_grouped, on_ungrouped)
 
@@ -224,6 +241,7 @@ class _Twin:
     _began = 0.0
     _account = None
     _run = None
+    _links = None
     watch_id = 0
 
     def spawning_greenlet(self) -> "_Twin":

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
 #: greenlets that lived and succeeded between two drains and are told one by one: per second, and at once
 SHORT_RATE, SHORT_BURST = 100, 500
+#: kinds of notes that tell of a birth
+BIRTHS = ("spawned", "joined")
 #: notes worked off per drain, where each greenlet of a batch counts
 TAKEN = 20_000
 
 #: where in a note of "ended" the ids are, and when they began, and their accounts
 IDS, BEGAN, ACCOUNTS = 3, 4, 5
+#: where in a note of "joined" (parent id, groups) is, and the group in one of "grouped"
+PARENT, GROUP = 5, 3
 
 
 class NativeSift:
@@ -68,17 +72,24 @@ class NativeSift:
             kept: Iterable[int] = range(0, len(notes), WIDTH)
         else:
             shed = self._shed
+            for at in where(kinds, "joined"):
+                if ids[at] in shed:
+                    self._count_members(notes[at * WIDTH + PARENT][1])
             for at in where(kinds, "grouped"):
                 if ids[at] in shed:
-                    counts = self.unseen.setdefault(notes[at * WIDTH + 3], {"spawned": 0, "succeeded": 0})
-                    counts["spawned"] += 1
-                    counts["succeeded"] += 1  # or it would not have been shed
+                    self._count_members([notes[at * WIDTH + GROUP]])
             kept = [at for at, id in zip(range(0, len(notes), WIDTH), ids, strict=True) if id not in shed]
         for at in kept:
             if notes[at] == "ended":
                 yield from self._ends(notes[at + 1], *notes[at + IDS : at + ACCOUNTS + 1])
             else:
                 yield notes[at : at + WIDTH]
+
+    def _count_members(self, groups: list[int]) -> None:
+        for group in groups:
+            counts = self.unseen.setdefault(group, {"spawned": 0, "succeeded": 0})
+            counts["spawned"] += 1
+            counts["succeeded"] += 1  # or it would not have been shed
 
     def _cut(self, pending: list[Any], batches: list[int]) -> int:
         """Return how many notes to take now, and count what is in them."""
@@ -98,7 +109,7 @@ class NativeSift:
 
     def _shed_births(self, kinds: list[Any], ids: list[Any], succeeded: set[int]) -> None:
         """Choose, among those that were born and have succeeded since, who is told."""
-        born = [id for kind, id in zip(kinds, ids, strict=True) if kind == "spawned"]
+        born = [id for kind, id in zip(kinds, ids, strict=True) if kind in BIRTHS]
         if born:
             self.newest = max(self.newest, max(born))
         short = [id for id in born if id in succeeded]

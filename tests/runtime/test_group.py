@@ -252,40 +252,41 @@ def test_group_has_a_name_and_is_found_by_observers_as_long_as_it_lives() -> Non
     assert "hashers" not in {one.name for one in groups}
 
 
-def test_group_tells_instruments_who_comes_and_goes() -> None:
+def test_group_tells_instruments_of_the_living_who_come_and_go() -> None:
     listener = Listener()
+    stays = spawn(sleep, 60)
     hooks.add(listener)
     try:
-        pool = Pool(1)
-        first = pool.spawn(sleep, 0)
-        second = pool.spawn(sleep, 0)
+        pool = Pool(2)
+        pool.spawn(sleep, 0)  # its start tells of the pool, by its links, and its end that it left
+        pool.add(stays)
+        pool.discard(stays)
         pool.join()
     finally:
         hooks.remove(listener)
-    assert listener.seen == [
-        ("opened", pool),
-        ("grouped", pool, first),
-        ("ungrouped", pool, first),
-        ("grouped", pool, second),
-        ("ungrouped", pool, second),
-    ]
+        stays.kill()
+    assert listener.seen == [("opened", pool), ("grouped", pool, stays), ("ungrouped", pool, stays)]
 
 
 def test_group_instrument_that_fails_is_removed_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     class Broken(Listener):
-        def grouped(self, group: Any, greenlet: Any) -> None:
+        def grouped(self, *_: Any) -> None:
             raise BrokenError("hook")
 
-        group_opened = ungrouped = grouped  # type: ignore[assignment]
+        group_opened = ungrouped = grouped
 
     broken = Broken()
+    stays = spawn(sleep, 60)
     hooks.add(broken)
     try:
         group = Group()
-        group.spawn(sleep, 0)
+        group.add(stays)
+        assert stays in group
+        group.discard(stays)
         assert group.join() is True
         assert not hooks.grouped
         assert not hooks.ungrouped
     finally:
         hooks.remove(broken)
+        stays.kill()
     assert capsys.readouterr().err.count("was removed") == 3

@@ -30,7 +30,10 @@ def test_bug_in_a_hook_removes_it_and_is_told(
 
         def work() -> list[int]:
             group = Group()
-            return [greenlet.get() for greenlet in [group.spawn(abs, -number) for number in range(3)]]
+            members = [spawn(abs, -number) for number in range(3)]
+            for member in members:
+                group.add(member)
+            return [member.get() for member in members]
 
         assert thread.call(work) == [0, 1, 2]
         assert thread.call(work) == [0, 1, 2]
