@@ -19,12 +19,14 @@ from greenscope.app.backends.gevent_records import sample as make_sample
 from greenscope.app.backends.gevent_registry import Entry, GroupEntry, Lane, Registry
 from greenscope.app.backends.gevent_waits import WaitReader
 from greenscope.app.backends.whose import Whose, program_site
-from greenscope.app.model import GreenletSample, GroupSample, Stack, State
+from greenscope.app.model import Figures, GreenletSample, GroupSample, Stack, State
 
 #: callbacks in the loop's queue that are looked through for wake-ups
 MOST_CALLBACKS = 2000
 
 _whose = Whose(hidden)
+
+_Account = tuple[float | None, float | None, float | None, int | None, float | None]
 
 
 class GeventView:
@@ -48,17 +50,24 @@ class GeventView:
                 samples.append(self._sample(entry, greenlet, woken))
         return samples
 
-    def _sample(self, entry: Entry, greenlet: Any, woken: set[int]) -> GreenletSample:
-        state = self.state(entry, greenlet, woken)
-        frame = self.frame(greenlet, entry)
+    def figures(self, ids: Iterable[int]) -> list[Figures]:
+        """Tell states and times of these greenlets, without a look at their frames."""
+        woken = self._woken()
+        find = self.registry.find
         now = monotonic()
-        waiting_on = None
-        if state == "waiting":
-            waiting_on = self.waits.read(entry, greenlet, frame)
-        place = _whose.place(frame, lambda: (told(entry.function)[0], program_site(site_of_origin(entry.origin))[0]))
-        killed = entry.killed_at or None
+        found: list[Figures] = []
+        for id in ids:
+            entry = find(id)
+            greenlet = None if entry is None else entry()
+            if entry is not None and greenlet is not None:
+                state = self.state(entry, greenlet, woken)
+                found.append((entry.id, state, *self._account(entry, state, now)))
+        return found
+
+    def _account(self, entry: Entry, state: State, now: float) -> _Account:
+        """Return run, ready and wait time, switches and the longest run as they are at `now`."""
         if not self.accounting:
-            return make_sample(entry.id, state, place, waiting_on, kill_requested=killed)
+            return (None, None, None, None, None)
         run, longest = entry.run, entry.longest
         if state == "running":
             stretch = max(0.0, now - entry.lane.last)
@@ -68,7 +77,18 @@ class GeventView:
             idle = max(0.0, now - entry.started - run)
             ready = min(entry.ready, idle) if self.full else None
             wait = idle - (ready or 0.0)
-        return make_sample(entry.id, state, place, waiting_on, run, ready, wait, entry.switches, longest, killed)
+        return run, ready, wait, entry.switches, longest
+
+    def _sample(self, entry: Entry, greenlet: Any, woken: set[int]) -> GreenletSample:
+        state = self.state(entry, greenlet, woken)
+        frame = self.frame(greenlet, entry)
+        now = monotonic()
+        waiting_on = None
+        if state == "waiting":
+            waiting_on = self.waits.read(entry, greenlet, frame)
+        place = _whose.place(frame, lambda: (told(entry.function)[0], program_site(site_of_origin(entry.origin))[0]))
+        account = self._account(entry, state, now)
+        return make_sample(entry.id, state, place, waiting_on, *account, entry.killed_at or None)
 
     def state(self, entry: Entry, greenlet: Any, woken: set[int]) -> State:
         """Return the state of a live entry; `woken` is from the loop's queue."""

@@ -321,12 +321,15 @@ def test_states_are_counted_and_sampled_alike() -> None:
         pending = gevent.spawn(gevent.sleep, 0); later = gevent.spawn_later(60, gevent.sleep)
         states = {}
         for sample in probe.sample(probe.live_ids()): states[sample.state] = states.get(sample.state, 0) + 1
-        answer(states=states, counts={k: v for k, v in probe.count_states().items() if v},
+        looks = [(one.id, one.state, one.switches) for one in probe.sample(probe.live_ids())]
+        figures = [(id, state, switches) for id, state, _, _, _, switches, _ in probe.figures(probe.live_ids())]
+        answer(states=states, counts={k: v for k, v in probe.count_states().items() if v}, alike=looks == figures,
             ready=look(probe, ready).state, parked=look(probe, parked).state)
         """
     )
     assert found["states"] == {"running": 1, "waiting": 1, "ready": 1, "pending": 2}
     assert found["counts"] == found["states"]
+    assert found["alike"]
     assert (found["ready"], found["parked"]) == ("ready", "waiting")
 
 

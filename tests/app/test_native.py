@@ -523,6 +523,10 @@ def test_time_of_the_living_is_run_ready_or_waiting(thread: RuntimeThread, probe
         assert None not in (sample.run_time, sample.ready_time, sample.wait_time)
     assert second.wait_time - first.wait_time >= 0.02  # type: ignore[operator]
     assert second.ready_time == pytest.approx(first.ready_time, abs=0.005)
+    ((*known, run, ready, wait, switches, longest),) = probe.figures([id_of(probe, waiting), 0])
+    assert (known, switches, longest) == ([second.id, "waiting"], second.switches, second.longest_run)
+    assert wait >= second.wait_time  # type: ignore[operator]
+    assert (run, ready) == pytest.approx((second.run_time, second.ready_time), abs=0.005)
     main = next(id for id in probe.live_ids() if probe.alive[id] is thread.hub.parent)
     sample = probe.sample([main])[0]
     assert sample.wait_time is not None
