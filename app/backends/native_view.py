@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from greenscope.app.backends.frames import current_frame, safe_text, walk, with_source
+from greenscope.app.backends.frames import current_frame, outside, safe_text, walk, with_source
 from greenscope.app.backends.native_hooks import hidden
-from greenscope.app.backends.whose import Whose
+from greenscope.app.backends.whose import Whose, is_observer
 from greenscope.app.model import Figures, GreenletSample, GroupSample, HubSample, Site, Stack, State, WaitRecord
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.pool import Pool
@@ -142,7 +142,7 @@ class NativeView:
         lag = 0.0 if hub.sleeping or not is_wanted(hub) else max(0.0, now - hub.turn_at)
         current = hub.current
         task = getattr(current, "task", None) or current
-        frames = walk(current_frame(hub.thread_ident), _whose.machinery) if lag > BLOCKED_AFTER else ()
+        inner = outside(current_frame(hub.thread_ident), is_observer) if lag > BLOCKED_AFTER else None
         return HubSample(
             thread=thread_of(hub),
             thread_ident=hub.thread_ident,
@@ -152,7 +152,7 @@ class NativeView:
             sampled=now,
             running=None if task is None else self.probe.id_of(task),
             timers=len(hub.timers),
-            blocked_in=frames,
+            blocked_in=walk(inner, _whose.machinery),
         )
 
     def stack(self, id: int) -> Stack | None:

@@ -5,9 +5,11 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
+from greenscope.app.backends import native_hooks
 from greenscope.app.backends.native import NativeProbe
 from greenscope.app.backends.native_sift import SHORT_BURST, SHORT_RATE
 from greenscope.app.feed import Feed
@@ -30,6 +32,7 @@ from greenscope.runtime.pool import Group, Pool
 from greenscope.runtime.socket import socketpair
 from greenscope.runtime.subprocess import PIPE, Popen
 from greenscope.runtime.thread import RuntimeThread
+from tests.patience import wait_for
 
 
 @pytest.fixture
@@ -333,6 +336,21 @@ def test_control_of_a_busy_hub_is_queued_and_then_carried_out(thread: RuntimeThr
     assert hub.lag > 0.02
     busy[0] = False
     drain_until(probe, lambda seen: any(e.kind == "killed" and e.greenlet == victim.watch_id for e in seen))
+
+
+def test_hub_that_is_seen_inside_a_hook_of_ours_shows_who_called_it(thread: RuntimeThread, probe: NativeProbe) -> None:
+    busy = [True]
+    space: dict[str, Any] = {"busy": busy}
+    exec(compile("def on_spawned():\n    while busy[0]: pass", native_hooks.__file__, "exec"), space)
+
+    def hog() -> None:
+        space["on_spawned"]()
+
+    hogging = thread.submit(hog)
+    hub = wait_for(lambda: next((h for h in probe.hubs() if h.thread == "watched" and h.blocked_in), None))
+    busy[0] = False
+    hogging.result()
+    assert hub.blocked_in[-1].function.endswith("hog")
 
 
 def test_hub_that_blocks_shows_its_stack(thread: RuntimeThread, probe: NativeProbe) -> None:
