@@ -71,7 +71,10 @@ class EventMaker:
         for queue in queues:
             for _ in range(min(len(queue), left)):
                 left -= 1
-                item = queue.popleft()
+                try:
+                    item = queue.popleft()
+                except IndexError:
+                    break  # another thread has closed the probe, which clears the log
                 try:
                     if type(item) is Entry:
                         self._catch_up(item, events)

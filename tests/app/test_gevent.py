@@ -547,6 +547,25 @@ def test_full_accounting_estimates_ready_time() -> None:
     assert found["wait"] >= 0
 
 
+def test_probe_that_another_thread_closes_can_be_drained_meanwhile() -> None:
+    found = run(
+        """
+        import threading
+        probe = GeventProbe(); probe.attach(); probe.drain()
+        gevent.joinall([gevent.spawn(gevent.sleep, 0.01) for _ in range(3)])
+        catch_up = probe._events._catch_up
+        def close_first(item, events):
+            closing = threading.Thread(target=probe.close); closing.start(); closing.join()
+            catch_up(item, events)
+        probe._events._catch_up = close_first
+        drained = probe.drain()
+        answer(events=len(drained.events), more=len(probe.drain().events), faults=probe.faults)
+        """
+    )
+    assert found["events"] > 0
+    assert (found["more"], found["faults"]) == (0, [])
+
+
 def test_unknown_accounting_is_refused() -> None:
     from greenscope.app.backends.gevent import GeventProbe
 
