@@ -9,6 +9,7 @@ Findings are made into rows when somebody asks, and that reads source lines; so 
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 from weakref import WeakKeyDictionary, proxy
 
 from greenscope.app.feed import Feed
@@ -60,8 +61,13 @@ def _of_finding(finding: Mapping[str, Any]) -> dict[str, str]:
         "severity": finding["severity"],
         "summary": finding["summary"],
         "hint": finding["hint"],
-        "link": f"/findings#{finding['id']}",
+        "link": link_to(finding["id"]),
     }
+
+
+def link_to(finding: str) -> str:
+    """Return where a finding is told in whole, below the mount point: it is on that page however many there are."""
+    return f"/findings?stack={quote(finding)}#{quote(finding)}"
 
 
 def named_by(finding: Mapping[str, Any]) -> list[str]:

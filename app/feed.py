@@ -84,7 +84,9 @@ class Feed(Ticker):
         self.clock = Clock(self._monotonic, self._wall)
         limits = self.limits
         self.population = Population(limits)
-        self._orders = Orders(self.population, self.probe.sample, self._monotonic, limits, self.report_fault)
+        self._orders = Orders(
+            self.population, self.probe.sample, self.probe.figures, self._monotonic, limits, self.report_fault
+        )
         self._rows = Rows(self.clock, self._pid)
         self.ring = EventRing(limits.events, limits.event_bytes)
         self.started = self._monotonic()

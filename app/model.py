@@ -113,6 +113,16 @@ class GreenletSample:
     kill_requested: float | None = None
 
 
+#: what orders over all greenlets need of a sample: id, state, run, ready and wait time, switches, longest run
+Figures = tuple[int, State, float | None, float | None, float | None, int | None, float | None]
+
+
+def figures_of(sample: GreenletSample) -> Figures:
+    """Return what a sample tells of states and times."""
+    times = (sample.run_time, sample.ready_time, sample.wait_time)
+    return (sample.id, sample.state, *times, sample.switches, sample.longest_run)
+
+
 @dataclass(frozen=True, slots=True)
 class GroupSample:
     """A Group or Pool as seen at one moment; `size`, `free` and `waiters` are None for a plain Group."""

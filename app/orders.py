@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from greenscope.app.model import GreenletSample
+from greenscope.app.model import Figures, GreenletSample
 from greenscope.app.population import Population
 from greenscope.app.query import GreenletQuery
 from greenscope.app.selection import Selection, Steps, fill, reach_of
@@ -31,12 +31,13 @@ class OrderLimits:
 
 
 class Orders:
-    """The orders of one population; `sample` looks at greenlets, `clock` is in monotonic seconds."""
+    """The orders of one population; `sample` and `figures` are the probe's, `clock` is in monotonic seconds."""
 
     def __init__(
         self,
         population: Population,
         sample: Callable[[Iterable[int]], list[GreenletSample]],
+        figures: Callable[[Iterable[int]], list[Figures]],
         clock: Callable[[], float],
         limits: OrderLimits,
         report_fault: Callable[[str, Exception], None],
@@ -44,6 +45,7 @@ class Orders:
         self.making: dict[tuple[Any, ...], asyncio.Task[Selection]] = {}
         self._population = population
         self._sample = sample
+        self._figures = figures
         self._clock = clock
         self._limits = limits
         self._report_fault = report_fault
@@ -149,12 +151,15 @@ class Orders:
         cost = 0.0
         for start in range(0, len(ids), chunk):
             mark = time.perf_counter()
-            for sample in self._sample(ids[start : start + chunk]):
-                life = lives.get(sample.id)
-                if life is not None and whole:
-                    life.look(sample, now)
-                elif life is not None:
-                    life.note(sample)
+            part = ids[start : start + chunk]
+            if whole:
+                for sample in self._sample(part):
+                    if (life := lives.get(sample.id)) is not None:
+                        life.look(sample, now)
+            else:
+                for figures in self._figures(part):
+                    if (life := lives.get(figures[0])) is not None:
+                        life.note(figures)
             cost += time.perf_counter() - mark
             yield
         self._survey_cost = cost

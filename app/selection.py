@@ -82,19 +82,18 @@ def fill(
     runs: list[list[tuple[Any, ...]]] = []
     deep = selection.reach > CHUNK
     for start in range(0, len(candidates), CHUNK):
-        chunk: Iterable[Life] = candidates[start : start + CHUNK]
+        chunk = candidates[start : start + CHUNK]
         for test in tests:
             chunk = [life for life in chunk if test(life)]
-        keyed = _keyed(chunk, key, descending)
-        selection.matched += len(keyed)
+        selection.matched += len(chunk)
         if deep:
+            keyed = _keyed(chunk, key, descending)
             keyed.sort(reverse=descending)
             runs.append(keyed)
         else:
             if len(best) == selection.reach:
-                last = best[-1]
-                keyed = [one for one in keyed if (one > last if descending else one < last)]
-            best += keyed
+                chunk = _rivals(chunk, key, descending, best[-1])
+            best += _keyed(chunk, key, descending)
             best.sort(reverse=descending)
             del best[selection.reach :]
         yield
@@ -125,6 +124,17 @@ def _candidates(
     if query.group is not None:
         ended = [life for life in ended if query.group in life.groups]
     return found + ended
+
+
+def _rivals(lives: list[Life], key: Callable[[Life], Any], descending: bool, last: tuple[Any, ...]) -> list[Life]:
+    """Return those that can come before the last of the best so far: few, so that of few a key is made and sorted."""
+    if len(last) == 2:
+        return lives  # its value is unknown: whoever's is known comes before it
+    bound = last[1]
+    pairs = zip(map(key, lives), lives, strict=True)
+    if descending:
+        return [life for value, life in pairs if value is not None and value >= bound]
+    return [life for value, life in pairs if value is not None and value <= bound]
 
 
 def _keyed(lives: Iterable[Life], key: Callable[[Life], Any], descending: bool) -> list[tuple[Any, ...]]:

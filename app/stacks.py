@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from greenscope.app.formatting import ident
+from greenscope.app.formatting import ident, safe_text, sites
 from greenscope.app.model import GreenletSample, Site, Stack, WaitRecord
 from greenscope.app.probe import Probe
 
@@ -37,11 +37,6 @@ async def sample_chunks(probe: Probe, ids: Sequence[int]) -> AsyncIterator[list[
         await asyncio.sleep(0)
 
 
-def site_fields(site: Site) -> dict[str, Any]:
-    """Return a code location as JSON shows it."""
-    return {"file": site.file, "line": site.line, "function": site.function}
-
-
 class _Group:
     __slots__ = ("count", "ids", "kinds", "oldest", "stack")
 
@@ -64,16 +59,12 @@ class _Group:
             self.oldest = waited if self.oldest is None else max(self.oldest, waited)
 
     def fields(self) -> dict[str, Any]:
-        sources = self.stack.source or ("",) * len(self.stack.frames)
-        frames = [
-            {**site_fields(site), "source": source} for site, source in zip(self.stack.frames, sources, strict=False)
-        ]
         kinds = sorted(self.kinds.items(), key=lambda item: -item[1])
-        waiting_on = [{"kind": kind, "count": count} for kind, count in kinds]
+        waiting_on = [{"kind": safe_text(kind), "count": count} for kind, count in kinds]
         return {
             "count": self.count,
             "oldest": None if self.oldest is None else round(self.oldest, 3),
-            "frames": frames,
+            "frames": sites(self.stack.frames, self.stack.source),
             "waiting_on": waiting_on,
             "ids": self.ids,
         }

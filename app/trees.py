@@ -75,29 +75,51 @@ class SpawnTree:
                 counts[state] = counts.get(state, 0) + count
 
     def draw(
-        self, describe: Describe, *, root: int | None = None, depth: int = 4, width: int = 25
+        self,
+        describe: Describe,
+        *,
+        root: int | None = None,
+        depth: int = 4,
+        width: int = 25,
+        offset: int = 0,
+        most: int = MAX_NODES,
     ) -> dict[str, Any] | None:
-        """Return the tree (or what hangs below `root`) to `depth` levels and `width` children each.
+        """Return the tree (or what hangs below `root`) to `depth` levels and `width` children each, at most `most`.
 
-        None: there is no such root. Children with the largest subtrees come first; at most MAX_NODES are drawn.
+        None: there is no such root. Children with the largest subtrees come first; of the roots (or of `root`'s
+        children) the first `offset` are left out. Drawn level by level, so that what is cut is what lies deepest.
         """
         if root is not None and root not in self._states:
             return None
-        left = MAX_NODES
+        left = most
+        top: dict[str, Any] = {"children": [], "more": 0}
+        level = [(top, self._roots if root is None else [root])]
+        first = self._roots if root is None else self._children.get(root)
+        for _ in range(depth):
+            below: list[tuple[dict[str, Any], list[int]]] = []
+            for node, ids in level:
+                skipped = offset if ids is first else 0
+                shown = self._largest(ids, skipped, min(width, left))
+                left -= len(shown)
+                node["more"] = max(0, len(ids) - skipped - len(shown))
+                for id in shown:
+                    drawn = {**self._describe(id, describe), "children": [], "more": len(self._children.get(id, ()))}
+                    node["children"].append(drawn)
+                    if drawn["more"]:
+                        below.append((drawn, self._children[id]))
+            level = below
+        return {
+            "total": len(self._states),
+            "rows": top["children"],
+            "more": top["more"],
+            "depth": depth,
+            "width": width,
+        }
 
-        def draw_level(ids: list[int], level: int) -> tuple[list[dict[str, Any]], int]:
-            nonlocal left
-            shown = heapq.nsmallest(min(width, max(0, left)), ids, key=lambda id: (-self._totals.get(id, 1), id))
-            left -= len(shown)
-            drawn = []
-            for id in shown:
-                below = self._children.get(id, [])
-                children, more = draw_level(below, level + 1) if level < depth else ([], len(below))
-                drawn.append({**self._describe(id, describe), "children": children, "more": more})
-            return drawn, len(ids) - len(shown)
-
-        rows, more = draw_level(self._roots if root is None else [root], 1)
-        return {"total": len(self._states), "rows": rows, "more": more, "depth": depth, "width": width}
+    def _largest(self, ids: list[int], offset: int, count: int) -> list[int]:
+        """Return so many ids of the largest subtrees, after the first `offset`."""
+        found = heapq.nsmallest(offset + count, ids, key=lambda id: (-self._totals.get(id, 1), id))
+        return found[offset:]
 
     def _describe(self, id: int, describe: Describe) -> dict[str, Any]:
         name, function = describe(id)

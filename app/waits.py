@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from greenscope.app.formatting import ident
+from greenscope.app.formatting import ident, safe_text
 from greenscope.app.probe import Probe
 from greenscope.app.stacks import pick, sample_chunks
 
@@ -80,7 +80,7 @@ async def build_waits(
 
     `names` gives (name, state) of the greenlets shown. Asynchronous and chunked.
     """
-    empty: dict[str, Any] = {"nodes": [], "edges": [], "cycles": [], "total": 0, "looked_at": 0}
+    empty: dict[str, Any] = {"nodes": [], "edges": [], "cycles": [], "total": 0, "waiting": 0, "looked_at": 0}
     if "waiting_on" not in probe.capabilities:
         return {"available": False, "reason": probe.missing("waiting_on"), **empty}
     ids = pick(probe.live_ids(), MOST_LOOKED_AT)
@@ -113,6 +113,7 @@ async def build_waits(
         **_draw(ordered[:MOST_RESOURCES], names),
         "cycles": [[ident(id) for id in cycle] for cycle in cycles],
         "total": len(ordered),
+        "waiting": sum(resource.count for resource in ordered),
         "looked_at": len(ids),
     }
 
@@ -133,8 +134,8 @@ def _draw(resources: list[_Resource], names: Callable[[list[int]], dict[int, tup
             {
                 "id": node,
                 "kind": "resource",
-                "type": kind,
-                "name": name,
+                "type": safe_text(kind),
+                "name": safe_text(name),
                 "waiters": resource.count,
                 "oldest": None if resource.oldest is None else round(resource.oldest, 3),
             }

@@ -25,6 +25,7 @@ from greenscope.app.model import (
     Event,
     EventKind,
     ExceptionRecord,
+    Figures,
     GreenletRecord,
     GreenletSample,
     GroupSample,
@@ -273,6 +274,15 @@ class FakeProbe:
         samples = [alive[id].sample(now, accounting) for id in ids if id in alive]
         self.sampled += len(samples)
         return samples
+
+    def figures(self, ids: Iterable[int]) -> list[Figures]:
+        """Tell states and times of these greenlets now."""
+        now = self.clock()
+        accounting = "accounting" in self.capabilities
+        alive = self.alive
+        found = [alive[id].figures(now, accounting) for id in ids if id in alive]
+        self.sampled += len(found)
+        return found
 
     def count_states(self) -> dict[str, int]:
         """Count live greenlets by state."""

@@ -54,6 +54,16 @@ def walk(frame: FrameType | None, hidden: Callable[[str], bool] = lambda _: Fals
     return tuple(sites)
 
 
+def outside(frame: FrameType | None, ours: Callable[[str], bool]) -> FrameType | None:
+    """Return the innermost frame that is not of our own files (None: all are).
+
+    A thread can be seen inside a hook that it runs for us, at a moment's notice; that holds up nobody.
+    """
+    while frame is not None and ours(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
 def place_of(frame: FrameType | None, hidden: Callable[[str], bool]) -> Site | None:
     """Return the innermost place that is not in a hidden file (None: there is none)."""
     steps = 0

@@ -47,6 +47,7 @@ from greenscope.app.backends.gevent_watchdog import Watchdog
 from greenscope.app.model import (
     ControlResult,
     Drained,
+    Figures,
     GreenletRecord,
     GreenletSample,
     GroupSample,
@@ -230,6 +231,10 @@ class GeventProbe:
     def sample(self, ids: Iterable[int]) -> list[GreenletSample]:
         """Look at these greenlets now."""
         return self._view.sample(ids)
+
+    def figures(self, ids: Iterable[int]) -> list[Figures]:
+        """Tell states and times of these greenlets alone."""
+        return self._view.figures(ids)
 
     def count_states(self) -> dict[str, int]:
         """Count what lives by state."""

@@ -5,10 +5,11 @@ divided by that part, is an estimate of the whole (a ratio estimate, as of a sam
 was seen has no times: that is told as unknown, not as zero.
 """
 
-from greenscope.app.backends.gevent_records import sample
 from greenscope.app.backends.gevent_registry import Entry
-from greenscope.app.model import GreenletSample, Site, State, WaitRecord
 
+#: run, ready and wait time (seconds), switches, longest run (seconds)
+Account = tuple[float | None, float | None, float | None, int | None, float | None]
+NO_ACCOUNT: Account = (None, None, None, None, None)
 #: the least part of a life from which the whole is told
 LEAST_SEEN = 0.02
 
@@ -22,20 +23,11 @@ def seen_share(entry: Entry, until: float) -> float:
     return max(0.0, 1.0 - rested / life) if life > 0.0 else 0.0
 
 
-def account(
-    entry: Entry,
-    state: State,
-    until: float,
-    full: bool,
-    stretch: float = 0.0,
-    place: Site | None = None,
-    waiting_on: WaitRecord | None = None,
-) -> GreenletSample:
-    """Return the sample of a life with its times, in seconds; `stretch` is what it has run since its last switch."""
-    killed = entry.killed_at or None
+def account(entry: Entry, until: float, full: bool, stretch: float = 0.0) -> Account:
+    """Return the times and switches of a life up to `until`; `stretch` is what it has run since its last switch."""
     seen = seen_share(entry, until)
     if seen < LEAST_SEEN:
-        return sample(entry.id, state, place, waiting_on, kill_requested=killed)
+        return NO_ACCOUNT
     run, switches = entry.run + stretch, entry.switches
     if seen < 1.0:
         run, switches = run / seen, round(switches / seen)
@@ -44,4 +36,4 @@ def account(
         idle = max(0.0, until - entry.started - run)
         ready = min(entry.ready, idle) if full else None
         wait = idle - (ready or 0.0)
-    return sample(entry.id, state, place, waiting_on, run, ready, wait, switches, max(entry.longest, stretch), killed)
+    return run, ready, wait, switches, max(entry.longest, stretch)

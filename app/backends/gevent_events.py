@@ -73,7 +73,10 @@ class EventMaker:
         for queue in queues:
             for _ in range(min(len(queue), left)):
                 left -= 1
-                item = queue.popleft()
+                try:
+                    item = queue.popleft()
+                except IndexError:
+                    break  # another thread has closed the probe, which clears the log
                 try:
                     if type(item) is Entry:
                         self._catch_up(item, events)
@@ -179,7 +182,8 @@ class EventMaker:
         state = entry.outcome or "succeeded"
         if not self._view.accounting:
             return make.sample(entry.id, state)
-        return account(entry, state, entry.ended, self._view.full)
+        times = account(entry, entry.ended, self._view.full)
+        return make.sample(entry.id, state, None, None, *times, entry.killed_at or None)
 
     def _join(self, group: int, entry: Entry, events: list[Event]) -> None:
         found = self._registry.groups.get(group)

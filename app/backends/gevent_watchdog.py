@@ -17,13 +17,14 @@ from typing import Any
 
 from gevent.hub import Hub
 
-from greenscope.app.backends.frames import walk
+from greenscope.app.backends.frames import outside, walk
 from greenscope.app.backends.gevent_discovery import allocate_lock, hidden, start_new_thread
 from greenscope.app.backends.gevent_lane import Lane
 from greenscope.app.backends.gevent_notes import Block
 from greenscope.app.backends.gevent_registry import Registry
 from greenscope.app.backends.gevent_threads import resolver, thread_pool
 from greenscope.app.backends.gevent_tracing import BLOCKED_AFTER
+from greenscope.app.backends.whose import is_observer
 from greenscope.app.model import HubSample, Site
 
 #: seconds between two looks
@@ -114,7 +115,7 @@ class Watchdog:
         current = lane.current
         stack: tuple[Site, ...] = ()
         if lag > STACK_AFTER:
-            stack = walk(sys._current_frames().get(lane.ident), hidden)
+            stack = walk(outside(sys._current_frames().get(lane.ident), is_observer), hidden)
         return HubSample(
             thread=lane.name,
             thread_ident=lane.ident,
@@ -135,7 +136,7 @@ class Watchdog:
             return
         if frame is None:
             frame = sys._current_frames().get(lane.ident)
-        stack = walk(frame, hidden)
+        stack = walk(outside(frame, is_observer), hidden)
         if lane.last == began:
             lane.block_stack = stack
             lane.block_began = began

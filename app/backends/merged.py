@@ -26,11 +26,13 @@ from greenscope.app.model import (
     ControlResult,
     Drained,
     Event,
+    Figures,
     GreenletRecord,
     GreenletSample,
     GroupSample,
     HubSample,
     Stack,
+    figures_of,
 )
 from greenscope.app.probe import Capability
 from greenscope.app.unix_client import Refused, ask, lines
@@ -299,6 +301,11 @@ class MergedProbe:
             if sample is not None:
                 found.append(sample)
         return found
+
+    def figures(self, ids: Iterable[int]) -> list[Figures]:
+        """Return states and times of the latest looks."""
+        found = ((worker.sample(id) if (worker := self._worker(id)) else None) for id in ids)
+        return [figures_of(sample) for sample in found if sample is not None]
 
     def count_states(self) -> dict[str, int]:
         """Add up the processes' counts."""

@@ -33,6 +33,7 @@ from greenscope.app.backends.native_view import NativeView
 from greenscope.app.model import (
     ControlResult,
     Drained,
+    Figures,
     GreenletRecord,
     GreenletSample,
     GroupSample,
@@ -265,6 +266,10 @@ class NativeProbe:
     def sample(self, ids: Iterable[int]) -> list[GreenletSample]:
         """Look at these greenlets now."""
         return self.view.sample(ids)
+
+    def figures(self, ids: Iterable[int]) -> list[Figures]:
+        """Tell states and times of these greenlets alone."""
+        return self.view.figures(ids)
 
     def count_states(self) -> dict[str, int]:
         """Count what lives by state."""

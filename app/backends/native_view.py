@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from greenscope.app.backends.frames import current_frame, safe_text, walk, with_source
+from greenscope.app.backends.frames import current_frame, outside, safe_text, walk, with_source
 from greenscope.app.backends.native_hooks import hidden
-from greenscope.app.backends.whose import Whose
-from greenscope.app.model import GreenletSample, GroupSample, HubSample, Site, Stack, State, WaitRecord
+from greenscope.app.backends.whose import Whose, is_observer
+from greenscope.app.model import Figures, GreenletSample, GroupSample, HubSample, Site, Stack, State, WaitRecord
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.pool import Pool
 from greenscope.runtime.waiting import READY, Thrown
@@ -28,6 +28,9 @@ BLOCKED_AFTER = 0.05
 _whose = Whose(hidden)
 
 _STATES: tuple[State, ...] = ("pending", "pending", "running", "succeeded", "failed")
+
+_Account = tuple[float | None, float | None, float | None, int | None, float | None]
+_NONE: _Account = (None, None, None, None, None)
 
 
 class NativeView:
@@ -51,6 +54,24 @@ class NativeView:
                     samples.append(sample)
         return samples
 
+    def figures(self, ids: Iterable[int]) -> list[Figures]:
+        """Tell states and times of these greenlets, without a look at their frames."""
+        alive, accounting = self.probe.alive, self.probe.accounting
+        found: list[Figures] = []
+        now = monotonic()
+        for id in ids:
+            greenlet = alive.get(id)
+            if greenlet is None:
+                continue
+            try:
+                state, raw = state_of(greenlet)
+                if state not in ("succeeded", "failed"):
+                    account = _account(greenlet, raw, state, now) if accounting and raw is not None else _NONE
+                    found.append((id, state, *account))
+            except BaseException:  # as in a look
+                continue
+        return found
+
     def _sample(self, id: int, greenlet: Any) -> GreenletSample | None:
         state, raw = state_of(greenlet)
         if state in ("succeeded", "failed"):
@@ -60,30 +81,8 @@ class NativeView:
             return GreenletSample(id, state, kill_requested=killing)
         now = monotonic()
         frame = frame_of(raw, state)
-        run = getattr(raw, "run_time", None) if self.probe.accounting else None
-        if run is None:
-            return GreenletSample(id, state, self._place(id, frame), self._wait(raw, state), kill_requested=killing)
-        wait, longest = raw.wait_time, raw.longest_run
-        if state == "running":
-            slice_ = max(0.0, now - (raw.hub.now or now))
-            run += slice_
-            longest = max(longest, slice_)
-        elif state == "waiting" and raw.parked_at:
-            wait += max(0.0, now - raw.parked_at)
-        began = max(getattr(greenlet, "_began", 0.0), raw.since)
-        ready = max(0.0, now - began - run - wait) if began else None
-        return GreenletSample(
-            id,
-            state,
-            self._place(id, frame),
-            self._wait(raw, state),
-            run,
-            ready,
-            wait,
-            raw.switches,
-            longest,
-            killing,
-        )
+        account = _account(greenlet, raw, state, now) if self.probe.accounting else _NONE
+        return GreenletSample(id, state, self._place(id, frame), self._wait(raw, state), *account, killing)
 
     def _place(self, id: int, frame: Any) -> Site | None:
         return _whose.place(frame, lambda: self._birth(id))
@@ -143,7 +142,7 @@ class NativeView:
         lag = 0.0 if hub.sleeping or not is_wanted(hub) else max(0.0, now - hub.turn_at)
         current = hub.current
         task = getattr(current, "task", None) or current
-        frames = walk(current_frame(hub.thread_ident), _whose.machinery) if lag > BLOCKED_AFTER else ()
+        inner = outside(current_frame(hub.thread_ident), is_observer) if lag > BLOCKED_AFTER else None
         return HubSample(
             thread=thread_of(hub),
             thread_ident=hub.thread_ident,
@@ -153,7 +152,7 @@ class NativeView:
             sampled=now,
             running=None if task is None else self.probe.id_of(task),
             timers=len(hub.timers),
-            blocked_in=frames,
+            blocked_in=walk(inner, _whose.machinery),
         )
 
     def stack(self, id: int) -> Stack | None:
@@ -175,6 +174,23 @@ class NativeView:
             ):
                 found.append(other)
         return found
+
+
+def _account(greenlet: Any, raw: Any, state: State, now: float) -> _Account:
+    """Return run, ready and wait time, switches and the longest run as they are at `now`."""
+    run = getattr(raw, "run_time", None)
+    if run is None:
+        return _NONE
+    wait, longest = raw.wait_time, raw.longest_run
+    if state == "running":
+        slice_ = max(0.0, now - (raw.hub.now or now))
+        run += slice_
+        longest = max(longest, slice_)
+    elif state == "waiting" and raw.parked_at:
+        wait += max(0.0, now - raw.parked_at)
+    began = max(getattr(greenlet, "_began", 0.0), raw.since)
+    ready = max(0.0, now - began - run - wait) if began else None
+    return run, ready, wait, raw.switches, longest
 
 
 def state_of(greenlet: Any) -> tuple[State, Any]:

@@ -1,6 +1,6 @@
 """Greenlets, Groups and Pools on paper: what the scripted probe shows instead of real ones."""
 
-from greenscope.app.model import GreenletRecord, GreenletSample, GroupSample, Site, Stack, State, WaitRecord
+from greenscope.app.model import Figures, GreenletRecord, GreenletSample, GroupSample, Site, Stack, State, WaitRecord
 
 
 class Paper:
@@ -51,25 +51,24 @@ class Paper:
 
     def sample(self, now: float, accounting: bool) -> GreenletSample:
         """Return what a probe would see at `now`."""
-        if not accounting:
-            return GreenletSample(
-                self.record.id, self.state, self.place, self.waiting_on, kill_requested=self.kill_requested
-            )
-        spent = self.spent
-        stretch = max(0.0, now - self.since)
+        account = self.figures(now, accounting)[2:]
+        return GreenletSample(self.record.id, self.state, self.place, self.waiting_on, *account, self.kill_requested)
+
+    def figures(self, now: float, accounting: bool) -> Figures:
+        """Return state and times as they are at `now`."""
         state = self.state
-        return GreenletSample(
-            self.record.id,
-            state,
-            self.place,
-            self.waiting_on,
-            spent["running"] + (stretch if state == "running" else 0.0),
-            spent["ready"] + (stretch if state == "ready" else 0.0),
-            spent["waiting"] + (stretch if state == "waiting" else 0.0),
-            self.switches,
-            max(self.longest_run, stretch if state == "running" else 0.0),
-            self.kill_requested,
-        )
+        if not accounting:
+            return (self.record.id, state, None, None, None, None, None)
+        spent, stretch = self.spent, max(0.0, now - self.since)
+        run, ready, wait, longest = spent["running"], spent["ready"], spent["waiting"], self.longest_run
+        if state == "waiting":
+            wait += stretch
+        elif state == "ready":
+            ready += stretch
+        elif state == "running":
+            run += stretch
+            longest = max(longest, stretch)
+        return (self.record.id, state, run, ready, wait, self.switches, longest)
 
 
 class PaperGroup:

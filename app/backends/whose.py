@@ -18,6 +18,7 @@ _APPS = {_APP, os.path.realpath(_APP)}
 _STANDARD = sysconfig.get_path("stdlib")
 _PACKAGES = ("site-packages", "dist-packages")
 _in_package = under({os.path.dirname(_APP), *_APPS})
+_in_app = under(_APPS)
 _in_demo = under({os.path.join(folder, "demo") for folder in _APPS})
 _in_library = under({_STANDARD, os.path.realpath(_STANDARD)})
 #: the command that started us is nobody's program
@@ -27,6 +28,11 @@ _COMMAND = os.path.join(sysconfig.get_path("scripts"), "greenscope")
 def is_dashboard(file: str) -> bool:
     """Tell whether a file is the dashboard's own."""
     return (_in_package(file) and not _in_demo(file)) or file == _COMMAND
+
+
+def is_observer(file: str) -> bool:
+    """Tell whether a file is of the part that watches: hooks, tracers, control; some run in the program's threads."""
+    return _in_app(file) and not _in_demo(file) and not file.startswith("<")
 
 
 def is_library(file: str) -> bool:

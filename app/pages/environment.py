@@ -9,10 +9,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from greenscope.app.attention import link_to
 from greenscope.app.model import STATES
 from greenscope.app.pages import filters
 from greenscope.app.pages.signatures import type_words
 from greenscope.app.pages.slots import slot_bar
+from greenscope.app.pages.weight import Room, fit
 
 TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
 
@@ -31,8 +33,11 @@ def build_environment() -> Environment:
     environment.filters.update(filters.FORMATS)
     environment.filters["formatted"] = filters.formatted
     environment.filters["type_words"] = type_words
+    environment.filters["finding_link"] = link_to
     environment.globals.update(
         slot_bar=slot_bar,
+        fit=fit,
+        Room=Room,
         glyphs=filters.GLYPHS,
         kinds=filters.KINDS,
         severities=filters.SEVERITIES,

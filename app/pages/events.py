@@ -9,6 +9,7 @@ from starlette.responses import Response
 from greenscope.app.model import EVENT_KINDS
 from greenscope.app.pages.page import Page
 from greenscope.app.pages.rendering import address, base_of, render
+from greenscope.app.pages.weight import ROOM, fit_names
 
 SHOWN = 200
 CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -72,7 +73,17 @@ async def events(request: Request) -> Response:
         }
         for title, kinds in CHOICES
     ]
-    return render(request, "events.html", PAGE, events=rows, chips=chips, chosen=chosen, q=q, group_names=names)
+    return render(
+        request,
+        "events.html",
+        PAGE,
+        events=rows,
+        chips=chips,
+        chosen=chosen,
+        q=q,
+        room=ROOM,
+        named_groups=fit_names(names, (row["group"] for row in rows if row["group"])),
+    )
 
 
 PAGE = Page("/tail", "tail", "Events", events, frozenset({"events"}), menu=True, icon="scroll-text", key="e")

@@ -12,6 +12,7 @@ from greenscope.app.pages.errors import render_error
 from greenscope.app.pages.filters import count, place
 from greenscope.app.pages.page import Page
 from greenscope.app.pages.rendering import NO_STORE, Controls, base_of, render, render_fragment
+from greenscope.app.pages.weight import DETAIL_ROOM, Room
 
 _LIVE = ("pending", "ready", "running", "waiting")
 
@@ -45,11 +46,13 @@ async def greenlet(request: Request) -> Response:
             request,
             "_partials/detail.html",
             detail=present(found),
+            room=Room(DETAIL_ROOM),
             in_drawer=bool(close),
             close_link=close if local else f"{base_of(request)}/greenlets",
             level=1 if request.query_params.get("level") == "1" else 2,
         )
-    return render(request, "greenlet.html", PAGE, title=found["name"] or found["function"], detail=present(found))
+    title = found["name"] or found["function"]
+    return render(request, "greenlet.html", PAGE, title=title, detail=present(found), room=Room(DETAIL_ROOM))
 
 
 def consequences(detail: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """The greenlets table: filter, search, order and window by the server, everything in the address, a drawer for one."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -14,6 +15,7 @@ from greenscope.app.pages.detail import present
 from greenscope.app.pages.filters import count
 from greenscope.app.pages.page import Page
 from greenscope.app.pages.rendering import address, base_of, render
+from greenscope.app.pages.weight import DETAIL_ROOM, ROOM, Room, fit_names
 from greenscope.app.query import GreenletQuery, QueryError, parse_query
 
 #: parameters of the page itself, beside those of the query
@@ -94,6 +96,14 @@ def make_chips(
     ]
 
 
+def window(query: GreenletQuery, matched: int, shown: int) -> str:
+    """Say which rows are shown: `101–200 of 1,204`."""
+    if not matched:
+        return "0 of 0"
+    last = min(query.offset + shown, matched)
+    return f"{count(min(query.offset + 1, last))}–{count(last)} of {count(matched)}"
+
+
 async def greenlets(request: Request) -> Response:
     """Answer `/greenlets`."""
     feed = request.app.state.dashboard.feed
@@ -105,7 +115,6 @@ async def greenlets(request: Request) -> Response:
     found = None if chosen is None else await feed.wait_greenlet(chosen)
     counts, groups = feed.counts(), feed.groups()
     names = {group["id"]: group["name"] or f"{group['kind']} {group['id']}" for group in groups}
-    last = min(query.offset + query.limit, result.matched)
     return render(
         request,
         "greenlets.html",
@@ -123,6 +132,7 @@ async def greenlets(request: Request) -> Response:
         columns=choose_columns(request.query_params.get("columns"), request.cookies.get(COOKIE), feed.several),
         all_columns=COLUMNS,
         group_names=names,
+        named_groups=fit_names(names, (id for row in result.rows for id in row["groups"])),
         group_name=names.get(ident(query.group) or "", f"group {ident(query.group)}"),
         hidden_fields=[(name, value) for name, value in links.fields(offset=None).items() if value],
         without_group=links.to(group=None, offset=0),
@@ -130,15 +140,15 @@ async def greenlets(request: Request) -> Response:
         open_link=links.open,
         close_link=links.to(),
         all_states_link=links.to(state=None, offset=0),
-        window=f"{count(min(query.offset + 1, last))}–{count(last)} of {count(result.matched)}"
-        if result.matched
-        else "0 of 0",
+        window=partial(window, query, result.matched),
         earlier=links.to(offset=max(0, query.offset - query.limit)) if query.offset else "",
-        later=links.to(offset=last) if last < result.matched else "",
+        later=lambda shown: links.to(offset=query.offset + shown) if query.offset + shown < result.matched else "",
         json_link=address(f"{links.base}/api/greenlets", **links.fields(), format="json"),
         csv_link=address(f"{links.base}/api/greenlets", **links.fields(), format="csv"),
         opened=opened,
         detail=None if found is None else present(found),
+        room=Room(DETAIL_ROOM),
+        rows_room=Room(ROOM),
         in_drawer=True,
     )
 

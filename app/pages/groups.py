@@ -11,21 +11,26 @@ from greenscope.app.pages.detail import seconds_between
 from greenscope.app.pages.errors import render_error
 from greenscope.app.pages.filters import count, rate
 from greenscope.app.pages.page import Page
-from greenscope.app.pages.rendering import Controls, render, render_fragment
+from greenscope.app.pages.rendering import Controls, offset_of, render, render_fragment
 from greenscope.app.pages.slots import level_of
 from greenscope.app.pages.spawn import choose_spawnable
 from greenscope.app.pages.tiles import Tile
+from greenscope.app.pages.weight import ROOM, ROOM_BESIDE_CHARTS, Room
 from greenscope.app.query import GreenletQuery
 
 #: longest running members and waiters shown on a group's page
 MOST_PEOPLE = 15
+#: groups that are made ready for the page of all; fewer fit
+MOST_GROUPS = 100
 _WENT = "Gone by the time of this look: each waits for a moment only."
 _UNKNOWN = "Who they are is not known: waiters are found by their pool's name, and this one has none."
 
 
 async def groups(request: Request) -> Response:
-    """Answer `/groups`."""
-    return render(request, "groups.html", GROUPS, groups=request.app.state.dashboard.feed.groups())
+    """Answer `/groups`; `offset` leaves out the first ones."""
+    rows, offset = request.app.state.dashboard.feed.groups(), offset_of(request)
+    shown = rows[offset : offset + MOST_GROUPS]
+    return render(request, "groups.html", GROUPS, groups=shown, offset=offset, total=len(rows), room=ROOM)
 
 
 def find_group(request: Request) -> dict[str, Any] | None:
@@ -102,7 +107,9 @@ async def group(request: Request) -> Response:
         group=found,
         pool=found["kind"] == "pool",
         tiles=make_tiles(found),
-        spawnables=offered,
+        spawnables=offered[offset_of(request) :],
+        spawn_offset=offset_of(request),
+        spawn_total=len(offered),
         chosen=choose_spawnable(offered, request.query_params.get("target")),
         groups=feed.groups(),
         group_chosen=found["id"],
@@ -111,6 +118,7 @@ async def group(request: Request) -> Response:
         queue=queue,
         nobody="Nobody waits." if not found["waiters"] else _WENT if named else _UNKNOWN,
         history=found["series"] or {"t": []},
+        room=Room(ROOM_BESIDE_CHARTS),
     )
 
 

@@ -12,6 +12,7 @@ from greenscope.app.model import LIVE_STATES, State
 from greenscope.app.pages.page import Page
 from greenscope.app.pages.rendering import health_of, render
 from greenscope.app.pages.tiles import Tile
+from greenscope.app.pages.weight import ROOM_BESIDE_CHARTS, Room
 
 #: seconds without a turn of the hub: worth a look, and bad
 SLOW_LAG, STUCK_LAG = 0.1, 1.0
@@ -122,7 +123,9 @@ async def overview(request: Request) -> Response:
         calm=all(item["severity"] == "info" for item in attention),
         tiles=make_tiles(counts, rates, health),
         groups=groups[:MOST_GROUPS],
-        groups_more=max(0, len(groups) - MOST_GROUPS),
+        offset=0,
+        total=len(groups),
+        room=Room(ROOM_BESIDE_CHARTS),
         charts=CHARTS,
         series=feed.series(),
         threads=[(number, hub) for number, hub in enumerate(feed.hubs()) if hub["threadpool"] or hub["resolver"]],

@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenscope.app.pages.page import Page
-from greenscope.app.pages.rendering import health_of, render
+from greenscope.app.pages.rendering import health_of, offset_of, render
+from greenscope.app.pages.weight import ROOM
 
 #: tone of each state
 TONES = {"live": "good", "gone": "bad", "refused": "near"}
@@ -22,7 +23,11 @@ def rows_of(dashboard: Any) -> list[dict[str, Any]]:
 
 async def processes(request: Request) -> Response:
     """Answer `/processes`."""
-    return render(request, "processes.html", PAGE, processes=rows_of(request.app.state.dashboard), tones=TONES)
+    rows, offset = rows_of(request.app.state.dashboard), offset_of(request)
+    shown = rows[offset:]
+    return render(
+        request, "processes.html", PAGE, processes=shown, offset=offset, total=len(rows), tones=TONES, room=ROOM
+    )
 
 
 PAGE = Page("/processes", "processes", "Processes", processes, icon="server")

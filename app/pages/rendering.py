@@ -34,6 +34,12 @@ def address(path: str, **parameters: object) -> str:
     return f"{path}?{urlencode(said)}" if said else path
 
 
+def offset_of(request: Request) -> int:
+    """Return how many of a list's items the address leaves out at its beginning."""
+    text = request.query_params.get("offset", "")
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
+
+
 class Controls:
     """What this viewer may do here: control must be on, and the probe must be able to."""
 

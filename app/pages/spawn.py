@@ -7,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenscope.app.pages.page import Page
-from greenscope.app.pages.rendering import render
+from greenscope.app.pages.rendering import offset_of, render
+from greenscope.app.pages.weight import ROOM, Room
 
 
 def choose_spawnable(offered: Sequence[Mapping[str, Any]], target: str | None) -> Mapping[str, Any] | None:
@@ -18,14 +19,17 @@ def choose_spawnable(offered: Sequence[Mapping[str, Any]], target: str | None) -
 
 
 async def spawn(request: Request) -> Response:
-    """Answer `/spawn`; `target` chooses the form, `group` where it spawns into."""
+    """Answer `/spawn`; `target` chooses the form, `group` where it spawns into, `offset` leaves out the first ones."""
     dashboard = request.app.state.dashboard
-    offered = dashboard.spawnables.rows()
+    offered, offset = dashboard.spawnables.rows(), offset_of(request)
     return render(
         request,
         "spawn.html",
         PAGE,
-        spawnables=offered,
+        spawnables=offered[offset:],
+        spawn_offset=offset,
+        spawn_total=len(offered),
+        room=Room(ROOM),
         chosen=choose_spawnable(offered, request.query_params.get("target")),
         groups=dashboard.feed.groups(),
         group_chosen=request.query_params.get("group", ""),

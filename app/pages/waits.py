@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenscope.app.pages.page import Page
-from greenscope.app.pages.rendering import render
+from greenscope.app.pages.rendering import offset_of, render
+from greenscope.app.pages.weight import ROOM, Room, short_key
 
-SHOWN = 100
-MOST_WAITERS = 12
+#: waiters of one thing that are named; all of them are a click away
+MOST_WAITERS = 4
 
 Node = Mapping[str, Any]
 
@@ -29,9 +30,10 @@ def present_waits(graph: Mapping[str, Any]) -> dict[str, Any]:
             holders[edge["source"]] = nodes[edge["target"]]
     resources = [
         {
-            "key": f"{node['type']} {node['name']} {holders[node['id']]['id'] if node['id'] in holders else ''}",
+            "key": short_key(node["type"], node["name"], holders.get(node["id"], {}).get("id")),
             "kind": node["type"],
             "name": node["name"],
+            "search": search_for(node),
             "count": node["waiters"],
             "oldest": node["oldest"],
             "waiters": waiters.get(node["id"], [])[:MOST_WAITERS],
@@ -42,13 +44,35 @@ def present_waits(graph: Mapping[str, Any]) -> dict[str, Any]:
     ]
     # the same kind of wait, for nameless things, can come more than once
     cycles = [[{**nodes[id], "for": awaited.get(id)} for id in cycle if id in nodes] for cycle in graph["cycles"]]
-    return {"resources": resources[:SHOWN], "cycles": cycles}
+    circles = [
+        [{**node, "next": other} for node, other in zip(cycle, [*cycle[1:], *cycle[:1]], strict=True)]
+        for cycle in cycles
+    ]
+    return {"resources": resources, "circles": circles}
+
+
+def search_for(node: Node) -> str:
+    """Return the search that finds who waits for a thing ("" when its name cannot be searched for)."""
+    text = f"{node['type']} {node['name']}".strip()
+    return "" if '"' in text or text.endswith("…") else f'waiting:"{text}"'
 
 
 async def waits(request: Request) -> Response:
-    """Answer `/waits`."""
+    """Answer `/waits`; `offset` leaves out the first things."""
     graph = await request.app.state.dashboard.waits.get()
-    return render(request, "waits.html", PAGE, graph=graph, **present_waits(graph))
+    found, offset = present_waits(graph), offset_of(request)
+    resources = found["resources"]
+    return render(
+        request,
+        "waits.html",
+        PAGE,
+        graph=graph,
+        circles=found["circles"],
+        resources=resources[offset:],
+        offset=offset,
+        told=len(resources),
+        room=Room(ROOM),
+    )
 
 
 PAGE = Page(

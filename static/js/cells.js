@@ -1,7 +1,7 @@
 // One row of the greenlets table, cell by cell, as templates/_partials/greenlet_row.html writes it.
 
 import { base, h, icon, setAttribute, setText } from "./dom.js";
-import { GLYPHS, SEVERITIES, clock, count, duration, fullplace, place, text } from "./format.js";
+import { GLYPHS, SEVERITIES, clock, count, duration, findingLink, fullplace, place, text } from "./format.js";
 
 /** @typedef {{id: string, state: string, name: string, function: string} & Record<string, any>} Row */
 
@@ -15,7 +15,10 @@ export const isLive = (state) => LIVE.has(state);
 const MADE_OF = { name: ["name", "function"], waiting_on: ["waiting_on", "exception", "state"] };
 
 /** @param {Row} row @param {Map<string, string>} groups */
-const groupNames = (row, groups) => (row.groups?.length ? row.groups.map((/** @type {string} */ id) => groups.get(id) ?? `group ${id}`).join(", ") : "–");
+const groupNames = (row, groups) => {
+  const ids = row.groups ?? [], names = ids.slice(0, 3).map((/** @type {string} */ id) => groups.get(id) ?? `group ${id}`).join(", ");
+  return ids.length > 3 ? `${names} and ${count(ids.length - 3)} more` : names || "–";
+};
 
 /** @param {any} waiting */
 export function waitingText(waiting) {
@@ -83,12 +86,18 @@ export class LiveRow {
     }
   }
 
+  /** The mark that the server has drawn. */
+  get mark() {
+    const link = /** @type {HTMLElement | null} */ (this.tr.querySelector(".mark"));
+    return link && { severity: link.dataset.severity ?? "", summary: link.title, finding: decodeURIComponent(/** @type {HTMLAnchorElement} */ (link).hash.slice(1)) };
+  }
+
   /** Show that a finding names it, or no longer. @param {{severity: string, summary: string, finding: string} | undefined} mark */
   warn(mark) {
     const cell = this.tr.cells[this.columns.indexOf("name")], old = cell?.querySelector(".mark");
     if (!mark) old?.remove();
     else if (cell && old?.getAttribute("title") !== mark.summary) {
-      const link = h("a", { class: "mark", href: `${base}/findings#${mark.finding}`, "data-severity": mark.severity, title: mark.summary, "aria-label": `${mark.severity}: ${mark.summary}` }, SEVERITIES[mark.severity] ?? "·");
+      const link = h("a", { class: "mark", href: base + findingLink(mark.finding), "data-severity": mark.severity, title: mark.summary, "aria-label": `${mark.severity}: ${mark.summary}` }, SEVERITIES[mark.severity] ?? "·");
       if (old) old.replaceWith(link);
       else cell.append(" ", link);
     }

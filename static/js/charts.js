@@ -79,7 +79,7 @@ export class Charts {
       cursor: { sync: { key: SYNC }, drag: { x: true, y: false }, points: { size: 5 } },
       scales: { x: { time: true }, y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max((high ?? 0) * 1.1, spec.floor ?? 1)] } },
       axes: [
-        { stroke: ink, font, size: 20, gap: 3, space: 70, grid: { stroke: line, width: 1 }, ticks: { show: false },
+        { stroke: ink, font, size: 22, gap: 6, space: 70, grid: { stroke: line, width: 1 }, ticks: { show: false },
           values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((t) => new Date(t * 1000).toTimeString().slice(0, 8)) },
         { stroke: ink, font, size: 56, ...(spec.format === "count" && { incrs: WHOLE }), gap: 4, space: 32, grid: { stroke: line, width: 1 }, ticks: { show: false },
           values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((value) => write(value)) },

@@ -1,7 +1,7 @@
 // The tail of events: newest first, held while somebody points, at most 500 rows however fast they come.
 
 import { all, base, data, find, fragment, h, setText } from "./dom.js";
-import { KINDS, clock, count } from "./format.js";
+import { KINDS, clock, count, findingLink } from "./format.js";
 import { EVENT_KINDS } from "./stream.js";
 
 const MOST = 500, DRAW_MS = 250;
@@ -41,7 +41,7 @@ export function start(page) {
       h("td", { class: "c-t" }, clock(event.t)),
       h("td", { class: "c-kind" }, h("span", { class: "kind", "data-tone": tone, "data-glyph": glyph }, event.kind.replace("_", " "))),
       greenlet, group,
-      h("td", { class: "c-detail", title: text }, event.kind === "finding" && event.id ? h("a", { href: `${base}/findings#${event.id}` }, text) : text),
+      h("td", { class: "c-detail", title: text }, event.kind === "finding" && event.id ? h("a", { href: base + findingLink(event.id) }, text) : text),
       h("td", { class: "c-seq r" }, String(event.seq ?? "")));
   };
 

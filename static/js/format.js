@@ -78,6 +78,9 @@ export function place(site) {
 /** @param {Site | string | null | undefined} site */
 export const fullplace = (site) => (!site ? "" : typeof site === "string" ? site : `${site.file}:${site.line}`);
 
+/** Where a finding is told in whole, below the mount point, as app/attention.py says it. @param {string} id */
+export const findingLink = (id) => `/findings?stack=${encodeURIComponent(id)}#${encodeURIComponent(id)}`;
+
 /** @param {unknown} value */
 export const text = (value) => (value == null || value === "" ? DASH : String(value));
 

@@ -44,10 +44,12 @@ class GreenletTable {
     /** @type {Record<string, number>} */
     this.counts = {};
     /** @type {Record<string, {severity: string, summary: string, finding: string}>} greenlets that a finding names */
-    this.marks = data(table, "marks") ?? {};
+    this.marks = {};
     this.asked = 0;
     this.typing = 0;
     this.forced = false;
+    /** whether the first patch is still to come: the server may have drawn only the first rows of the window */
+    this.first = true;
     /** the server's clock less ours, in ms: ages are counted on here and not sent again */
     this.ahead = 0;
     /** @type {Detail} */
@@ -57,6 +59,7 @@ class GreenletTable {
   begin() {
     for (const tr of all("tr", this.body)) this.rows.set(tr.dataset.id ?? "", new LiveRow(/** @type {HTMLTableRowElement} */ (tr), this.columns, this.groups));
     this.order = [...this.rows.keys()];
+    for (const [id, row] of this.rows) if (row.mark) this.marks[id] = row.mark;
     this.page.onPatch.push((patch) => this.apply(patch));
     setInterval(() => this.page.stream.follows && this.age(), 1000);
     this.listen();
@@ -183,6 +186,10 @@ class GreenletTable {
     if (patch.marks || patch.rows) for (const [id, row] of this.rows) row.warn(this.marks[id]);
     for (const id of patch.gone ?? []) this.rows.get(id)?.tr.classList.add("ended");
     if (patch.order) this.waiting = patch.order;
+    if (patch.full && this.first) {
+      this.first = false;
+      this.forced = this.waiting !== null && this.waiting.length > this.order.length;
+    }
     this.settle();
     this.summarise();
   }

@@ -56,11 +56,12 @@ function updateRow(row, group) {
 
 /** Bring the table to what the stream says; rows are keyed by group, and new ones come at the end. @param {Group[]} groups @param {number} [most] */
 export function updateGroups(groups, most = 1000) {
-  const body = find("#group-rows"), table = find("#groups"), empty = find("#no-groups");
+  const body = find("#group-rows"), table = find("#groups"), empty = find("#no-groups"), more = find("#more-groups");
   if (!body || !table) return;
   const controls = JSON.parse(document.body.dataset.controls ?? "{}");
   const rows = new Map(all("tr", body).map((row) => [row.dataset.group ?? "", row]));
-  for (const group of groups.slice(0, most)) {
+  const offset = Number(table.dataset.offset), end = offset + most;
+  for (const group of groups.slice(offset, end)) {
     let row = rows.get(group.id);
     if (!row) {
       row = makeRow(group, controls);
@@ -72,6 +73,15 @@ export function updateGroups(groups, most = 1000) {
   for (const row of rows.values()) row.remove();
   table.hidden = groups.length === 0;
   if (empty) empty.hidden = groups.length > 0;
+  if (more) {
+    more.hidden = groups.length <= end;
+    setText(more, `${count(groups.length - end)} more`);
+    const pager = /** @type {HTMLElement | null} */ (more.closest(".pager"));
+    if (pager) {
+      setAttribute(more, "href", `${base}/groups?offset=${end}`);
+      pager.hidden = more.hidden && !offset;
+    }
+  }
 }
 
 /** @param {import("./app.js").Page} page */

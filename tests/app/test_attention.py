@@ -41,12 +41,12 @@ class Wrong(Feed):
 def test_worst_comes_first_and_what_is_over_not_at_all() -> None:
     rows = [finding("a", "info"), finding("b"), finding("c", "critical"), finding("d"), finding("e", state="resolved")]
     items = find_attention(rows, {"sample_age": 0.2})
-    assert [item["link"] for item in items] == ["/findings#c", "/findings#b", "/findings#d", "/findings#a"]
+    assert [item["link"] for item in items] == [f"/findings?stack={id}#{id}" for id in "cbda"]
     assert items[0] == {
         "severity": "critical",
         "summary": "c is wrong",
         "hint": "do something",
-        "link": "/findings#c",
+        "link": "/findings?stack=c#c",
     }
     assert count_open(rows) == {"info": 1, "warning": 2, "critical": 1}
     assert in_words(items) == "1 critical, 2 warnings, 1 note"

@@ -4,7 +4,7 @@ import pytest
 
 from greenscope.app.backends.fake import FakeProbe
 from greenscope.app.backends.scenario import HOSTILE_NAMES, Scenario
-from greenscope.app.model import Site
+from greenscope.app.model import Site, figures_of
 from greenscope.app.probe import Probe
 
 
@@ -74,6 +74,7 @@ def test_fake_accounting_adds_up_to_the_age(probe: FakeProbe, clock: Ticker) -> 
     (sample,) = probe.sample([id])
     assert (sample.run_time, sample.ready_time, sample.wait_time) == (2.5, 1.0, 3.0)
     assert (sample.switches, sample.longest_run) == (2, 2.0)
+    assert probe.figures([id, 99]) == [figures_of(sample)]
 
 
 def test_fake_has_one_running_greenlet(probe: FakeProbe) -> None:

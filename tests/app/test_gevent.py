@@ -160,12 +160,15 @@ def test_states_are_counted_and_sampled_alike() -> None:
         pending = gevent.spawn(gevent.sleep, 0); later = gevent.spawn_later(60, gevent.sleep)
         states = {}
         for sample in probe.sample(probe.live_ids()): states[sample.state] = states.get(sample.state, 0) + 1
-        answer(states=states, counts={k: v for k, v in probe.count_states().items() if v},
+        looks = [(one.id, one.state, one.switches) for one in probe.sample(probe.live_ids())]
+        figures = [(id, state, switches) for id, state, _, _, _, switches, _ in probe.figures(probe.live_ids())]
+        answer(states=states, counts={k: v for k, v in probe.count_states().items() if v}, alike=looks == figures,
             ready=look(probe, ready).state, parked=look(probe, parked).state)
         """
     )
     assert found["states"] == {"running": 1, "waiting": 1, "ready": 1, "pending": 2}
     assert found["counts"] == found["states"]
+    assert found["alike"]
     assert (found["ready"], found["parked"]) == ("ready", "waiting")
 
 
@@ -194,3 +197,22 @@ def test_full_log_drops_and_counts_and_the_living_stay_known() -> None:
     assert found["live"] == found["records"] == 1001
     assert found["left"] == 1
     assert found["faults"] == []
+
+
+def test_probe_that_another_thread_closes_can_be_drained_meanwhile() -> None:
+    found = run(
+        """
+        import threading
+        probe = GeventProbe(); probe.attach(); probe.drain()
+        gevent.joinall([gevent.spawn(gevent.sleep, 0.01) for _ in range(3)])
+        catch_up = probe._events._catch_up
+        def close_first(item, events):
+            closing = threading.Thread(target=probe.close); closing.start(); closing.join()
+            catch_up(item, events)
+        probe._events._catch_up = close_first
+        drained = probe.drain()
+        answer(events=len(drained.events), more=len(probe.drain().events), faults=probe.faults)
+        """
+    )
+    assert found["events"] > 0
+    assert (found["more"], found["faults"]) == (0, [])

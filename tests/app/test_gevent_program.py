@@ -291,6 +291,30 @@ def test_block_is_seen_while_it_lasts_and_told_with_its_stack() -> None:
     assert found["faults"] == []
 
 
+def test_block_seen_inside_a_hook_of_ours_is_told_of_who_called_it() -> None:
+    status, output, errors = run(
+        """
+        from greenscope.app.backends import gevent_tracing
+        probe = GeventProbe(); probe.attach(); gevent.sleep(0.01)
+        code = "def trace(end):\\n    while time.monotonic() < end: pass"
+        exec(compile(code, gevent_tracing.__file__, "exec"), globals())
+        seen = []
+        def look():
+            while len(seen) < 20:
+                seen.append(probe.hubs()[0]); time.sleep(0.02)
+        def hog(): trace(time.monotonic() + 0.3)
+        gevent_discovery.start_new_thread(look, ())
+        gevent.spawn(hog).join()
+        peak = max(seen, key=lambda hub: hub.lag)
+        (told,) = [event for event in probe.drain().events if event.kind == "blocked"]
+        answer(looked=[site.function for site in peak.blocked_in], faults=probe.faults,
+            told=[site.function for site in told.detail["stack"]])
+        """
+    )
+    assert (status, errors) == (0, "")
+    assert json.loads(output) == {"looked": ["hog"], "faults": [], "told": ["hog"]}
+
+
 #: what keeps the hub for 2 s: a loop in Python, and a call that lets go of the interpreter
 BLOCKS = {
     "spin": "while time.monotonic() < end: pass",

@@ -139,15 +139,14 @@ from greenscope.app.backends.gevent_accounts import account, seen_share
 one = gevent.spawn(gevent.sleep, 60); gevent.sleep(0)
 entry = lane.entries[id(one)]; entry.born = entry.started = 100.0; entry.rested = lane.rested
 entry.run, entry.switches, entry.longest = 2.0, 10, 0.5
-lane.rested += 75.0; half = account(entry, "waiting", 200.0, False)
-lane.rested += 24.0; unseen = account(entry, "waiting", 200.0, False)
-answer(share=seen_share(entry, 200.0), times=[half.run_time, half.wait_time, half.switches, half.longest_run],
-    unknown=[unseen.run_time, unseen.wait_time, unseen.switches, unseen.longest_run])
+lane.rested += 75.0; half = account(entry, 200.0, False)
+lane.rested += 24.0; unseen = account(entry, 200.0, False)
+answer(share=seen_share(entry, 200.0), times=half, unknown=unseen)
 """
     )
     assert found["share"] == pytest.approx(0.01)
-    assert found["times"] == [8.0, 92.0, 40, 0.5]
-    assert found["unknown"] == [None] * 4
+    assert found["times"] == [8.0, None, 92.0, 40, 0.5]  # run, ready and wait time, switches, longest run
+    assert found["unknown"] == [None] * 5
 
 
 def test_other_tracers_are_chained_to_and_never_taken_out() -> None:

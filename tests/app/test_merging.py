@@ -154,6 +154,7 @@ def test_merged_page_finds_sorts_and_filters_by_pid_and_by_a_group_of_one_proces
     assert two.live("&q=id:102-1") == ["102-1"]
     assert two.live("&group=102-1") == ["102-2"]
     assert two.live("&sort=-pid")[0].startswith("102-")
+    assert wait_for(lambda: {id[-2:] for id in two.live("&sort=-wait_time")[:2]} == {"-2"}), "those that are parked"
     assert [group["id"] for group in two.get("/api/groups")["rows"]] == ["101-1", "102-1"] or len(two.live()) == 4
     group = two.get("/api/groups/101-1")
     assert [member["id"] for member in group["members"]] == ["101-2"]

@@ -148,6 +148,24 @@ def test_few_matches_are_found_in_every_chunk(sort: str) -> None:
     assert len(names) == found.matched == 111
 
 
+@given(st.lists(st.none() | st.integers(1, 5), min_size=1, max_size=60), st.integers(1, 9), st.booleans())
+def test_best_of_many_chunks_are_those_of_a_plain_sort(parents: list[int | None], reach: int, descending: bool) -> None:
+    probe = FakeProbe(clock=lambda: 100.0)
+    ids = [probe.add(parent=parent) for parent in parents]
+    feed = Feed(probe, clock=lambda: 100.0)
+    feed.tick()
+    population, selection = feed.population, Selection(reach)
+    query = GreenletQuery(sort="-parent" if descending else "parent")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("greenscope.app.selection.CHUNK", 10)
+        for _ in fill(selection, query, population.lives, population.finished, population.bands, 100.0):
+            pass
+    known = sorted((id for id in ids if parents[id - 1]), key=lambda id: parents[id - 1] or 0, reverse=descending)
+    unknown = [id for id in ids if not parents[id - 1]]
+    assert selection.ids == [*known, *unknown][:reach]
+    assert selection.matched == len(ids)
+
+
 def test_work_is_done_in_steps() -> None:
     population = BIG.population
     query = GreenletQuery(sort="name")

@@ -48,6 +48,15 @@ def test_stacks_groups_what_is_parked_at_the_same_place() -> None:
     assert (second["count"], second["oldest"]) == (1, 1.0)
 
 
+def test_stacks_tells_texts_of_the_program_short_and_printable() -> None:
+    probe = FakeProbe()
+    parked(probe, Stack((Site("/" + "a" * 1000, 1, "f\n" * 1000),), ("s\0" * 1000,)), "k\r" * 1000)
+    (row,) = asyncio.run(group_stacks(probe))["rows"]
+    frame = row["frames"][0]
+    assert (len(frame["file"]), len(frame["function"]), len(frame["source"])) == (400, 200, 200)
+    assert all(text.isprintable() for text in (frame["function"], frame["source"], row["waiting_on"][0]["kind"]))
+
+
 def test_stacks_survives_greenlets_that_end_meanwhile() -> None:
     class Fleeting(FakeProbe):
         def stack(self, id: int) -> Stack | None:

@@ -51,6 +51,17 @@ def test_tree_cuts_depth_and_width_and_says_so() -> None:
     assert plant(births).draw(describe, root=777) is None
 
 
+def test_tree_leaves_out_the_first_and_cuts_what_lies_deepest() -> None:
+    births = [birth(1), birth(2)] + [birth(n, 1) for n in range(10, 30)] + [birth(n, n - 90) for n in range(100, 120)]
+    later = grow(births, root=1, width=5, offset=15)["rows"][0]
+    assert ([child["id"] for child in later["children"]], later["more"]) == (["25", "26", "27", "28", "29"], 0)
+    assert [row["id"] for row in grow(births, offset=1)["rows"]] == ["2"]
+    cut = grow(births, most=12)
+    assert [row["id"] for row in cut["rows"]] == ["1", "2"]
+    assert (len(cut["rows"][0]["children"]), cut["rows"][0]["more"]) == (10, 10)
+    assert [(child["children"], child["more"]) for child in cut["rows"][0]["children"]] == [([], 1)] * 10
+
+
 def test_tree_of_a_long_chain_does_not_recurse() -> None:
     tree = grow([birth(1)] + [birth(n, n - 1) for n in range(2, 50_001)], depth=20)
     assert tree["rows"][0]["total"] == 50_000

@@ -61,6 +61,16 @@ def test_waits_of_many_is_bounded_and_keeps_the_circle() -> None:
     assert len(graph["nodes"]) < 50
     assert {str(a), str(b)} <= {node["id"] for node in graph["nodes"]}
     assert max(node.get("waiters", 0) for node in graph["nodes"]) == 4998
+    assert graph["waiting"] == 5000
+
+
+def test_waits_tells_texts_of_the_program_short_and_printable() -> None:
+    probe = FakeProbe()
+    (id,) = started(probe, 1)
+    probe.park(id, "lock\n" + "k" * 1000, "n\0" * 1000)
+    resource = waits(probe)["nodes"][1]
+    assert (resource["type"][:7], len(resource["type"]), len(resource["name"])) == ("lock\\nk", 200, 200)
+    assert resource["name"].isprintable()
 
 
 def test_waits_says_when_the_probe_cannot_tell() -> None:

@@ -183,7 +183,7 @@ def bench_clients(server: Server, table: Table, rate: int) -> None:
     for text, query, bound in (
         ("100 rows", "state=live&limit=100", 10),
         ("500 rows", "state=live&limit=500", 10),
-        ("100 rows, sort=-run_time", "state=live&sort=-run_time&limit=100", None),
+        ("100 rows, sort=-run_time", "state=live&sort=-run_time&limit=100", 10),
     ):
         path = f"/events?kinds=none&view=greenlets&{query}&rate=0.25"
         with server.readers(20, 9, path) as process:

@@ -70,7 +70,9 @@ def test_tail_shows_events_as_they_happen(tab: Any) -> None:
     assert seqs == sorted(set(seqs), reverse=True), "newest first, none twice"
     page.click('a[data-kinds="blocked,finding"]')
     page.wait_for_function("() => document.querySelectorAll('#rows .kind').length > 0")
-    assert "/findings#" in (page.locator("#rows tr:has-text('finding') .c-detail a").first.get_attribute("href") or "")
+    assert "/findings?stack=" in (
+        page.locator("#rows tr:has-text('finding') .c-detail a").first.get_attribute("href") or ""
+    )
     page.click('a[data-kinds="failed"]')
     page.wait_for_function(
         "() => [...document.querySelectorAll('#rows .kind')].every(kind => kind.textContent === 'failed')"

@@ -1,6 +1,7 @@
 """The greenlets table: filter, order, drawer, address; it stays calm while it is pointed at."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,18 @@ def test_chip_filters_by_state_and_back_returns(tab: Any) -> None:
         "() => document.querySelector('a[data-states=live]').getAttribute('aria-current') === 'true'"
     )
     assert page.url.endswith("state=live")
+
+
+def test_rows_that_the_page_has_no_room_for_come_with_the_first_patch(start_observed: Start, visit: Visit) -> None:
+    tab = visit(start_observed("--still", "--count", "400"))
+    path, rows = "/greenlets?state=live&limit=500", "document.querySelectorAll('#rows tr').length"
+    drawn = len(re.findall(r"<tr data-id", tab.page.context.request.get(tab.observed.base + path).text()))
+    assert 50 < drawn < 200
+    page = tab.open(path)
+    page.hover("#rows tr:nth-child(3)")
+    page.wait_for_function(f"() => {rows} >= 400")
+    assert ids(page)[:3] == ["1", "2", "3"]
+    assert page.inner_text("#window").startswith("1–4")
 
 
 def test_sort_by_head_and_inverted_by_key(tab: Any) -> None:

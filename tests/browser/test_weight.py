@@ -4,7 +4,20 @@ from typing import Any
 
 import pytest
 
-PAGES = ("/", "/findings", "/greenlets", "/greenlets/2", "/groups/1", "/stacks", "/waits", "/tree", "/tail", "/spawn")
+PAGES = (
+    "/",
+    "/findings",
+    "/greenlets",
+    "/greenlets/2",
+    "/groups",
+    "/groups/1",
+    "/stacks",
+    "/waits",
+    "/tree",
+    "/tail",
+    "/spawn",
+    "/audit",
+)
 #: bytes, the charts' data not counted
 MOST = 150_000
 #: milliseconds to the first paint with something in it, on loopback

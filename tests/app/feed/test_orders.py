@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from greenscope.app.backends.fake import FakeProbe
 from greenscope.app.backends.scenario import Scenario
 from greenscope.app.feed import Feed, FeedLimits
-from greenscope.app.model import GreenletSample
+from greenscope.app.model import Figures
 from greenscope.app.query import GreenletQuery
 from tests.app.feed.clock import Ticker
 
@@ -84,11 +84,11 @@ def test_wait_query_shows_a_slow_old_order_while_the_next_is_made(probe: FakePro
 
 
 class SlowProbe(FakeProbe):
-    """A probe that takes 0.5 ms for a look."""
+    """A probe that takes 0.5 ms for figures."""
 
-    def sample(self, ids: Iterable[int]) -> list[GreenletSample]:
+    def figures(self, ids: Iterable[int]) -> list[Figures]:
         time.sleep(0.0005)
-        return super().sample(ids)
+        return super().figures(ids)
 
 
 def test_order_that_nobody_waits_for_leaves_the_loop_to_others(clock: Ticker) -> None:

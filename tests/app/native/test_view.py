@@ -1,9 +1,11 @@
 """The native probe: what is so is seen, of greenlets, groups and hubs."""
 
 import time
+from typing import Any
 
 import pytest
 
+from greenscope.app.backends import native_hooks
 from greenscope.app.backends.native import NativeProbe
 from greenscope.runtime import Greenlet, sleep, spawn, spawn_later
 from greenscope.runtime.event import Event as Flag
@@ -11,6 +13,7 @@ from greenscope.runtime.lock import RLock
 from greenscope.runtime.pool import Pool
 from greenscope.runtime.thread import RuntimeThread
 from tests.app.native.probing import answer, drain_until, id_of
+from tests.patience import wait_for
 
 
 def test_what_lived_before_attach_is_found(thread: RuntimeThread) -> None:
@@ -84,6 +87,21 @@ def test_groups_are_seen_with_slots_and_waiters(thread: RuntimeThread, probe: Na
     assert answer(probe, probe.kill_group(group.id, 1.0)).outcome == "done"
 
 
+def test_hub_that_is_seen_inside_a_hook_of_ours_shows_who_called_it(thread: RuntimeThread, probe: NativeProbe) -> None:
+    busy = [True]
+    space: dict[str, Any] = {"busy": busy}
+    exec(compile("def on_spawned():\n    while busy[0]: pass", native_hooks.__file__, "exec"), space)
+
+    def hog() -> None:
+        space["on_spawned"]()
+
+    hogging = thread.submit(hog)
+    hub = wait_for(lambda: next((h for h in probe.hubs() if h.thread == "watched" and h.blocked_in), None))
+    busy[0] = False
+    hogging.result()
+    assert hub.blocked_in[-1].function.endswith("hog")
+
+
 def test_hub_that_blocks_shows_its_stack(thread: RuntimeThread, probe: NativeProbe) -> None:
     busy = [True]
 
@@ -111,6 +129,10 @@ def test_time_of_the_living_is_run_ready_or_waiting(thread: RuntimeThread, probe
         assert None not in (sample.run_time, sample.ready_time, sample.wait_time)
     assert second.wait_time - first.wait_time >= 0.02  # type: ignore[operator]
     assert second.ready_time == pytest.approx(first.ready_time, abs=0.005)
+    ((*known, run, ready, wait, switches, longest),) = probe.figures([id_of(probe, waiting), 0])
+    assert (known, switches, longest) == ([second.id, "waiting"], second.switches, second.longest_run)
+    assert wait >= second.wait_time  # type: ignore[operator]
+    assert (run, ready) == pytest.approx((second.run_time, second.ready_time), abs=0.005)
     main = next(id for id in probe.live_ids() if probe.alive[id] is thread.hub.parent)
     sample = probe.sample([main])[0]
     assert sample.wait_time is not None
