@@ -4,6 +4,7 @@
       |- find what exists: greenlets, hubs, Groups and Pools            gevent_discovery, gevent_births
       |- Greenlet.add_spawn_callback         births, in the hub         gevent_births
       |- greenlet.settrace, per hub          switches, ends             gevent_tracing, _throttle, _untraced
+      |- a timer in each loop                breath for native threads  gevent_breather
       '- a watchdog thread                   lag, blocks                gevent_watchdog
     drain(), sample() ...   in the dashboard's thread:                  gevent_events, _view, _waits, _endings
     kill(), spawn() ...     posted to the hub:                          gevent_control
@@ -35,6 +36,7 @@ from greenscope.app.backends import gevent_discovery as discovery
 from greenscope.app.backends import gevent_tracing as tracing
 from greenscope.app.backends.gevent_arrivals import Arrivals
 from greenscope.app.backends.gevent_births import Births
+from greenscope.app.backends.gevent_breather import Breather
 from greenscope.app.backends.gevent_control import GeventControl
 from greenscope.app.backends.gevent_endings import Endings
 from greenscope.app.backends.gevent_events import EventMaker
@@ -89,7 +91,8 @@ class GeventProbe:
         if accounting == "light" and self._untraced is not None:
             self._throttle = Throttle(registry, self._untraced, self._control.post, self._resume)
         self._events = EventMaker(registry, self._view)
-        self._endings = Endings(registry, self._view, self._untraced)
+        self._breather = Breather(lambda: self._watchdog.looked, self._control.post)
+        self._endings = Endings(registry, self._view, self._untraced, self._breather.keep)
         throttle = None if self._throttle is None else self._throttle.look
         self._watchdog = Watchdog(registry, self._ask_for_tracer, throttle, self._control.expire)
         self._attached = False
@@ -141,7 +144,7 @@ class GeventProbe:
         if not self._attached:
             return
         self._attached = False
-        self._control.closed = True
+        self._control.closed = self._breather.closed = True
         if self._throttle is not None:
             self._throttle.closed = True
         Greenlet.remove_spawn_callback(self._births.on_spawn)
@@ -158,12 +161,16 @@ class GeventProbe:
     def _leave(self, lane: Lane) -> None:
         """Take out of the lane's thread, which runs this, what was put there."""
         tracing.uninstall(lane)
+        self._breather.remove(lane)
         if self._untraced is not None:
             self._untraced.remove(lane)
 
     def _install_here(self, lane: Lane) -> None:
         """Begin to trace the thread that runs this, which is the lane's; untraced, to be told of its failures."""
-        if not self._attached or lane.hidden or lane.traced or lane.resting:
+        if not self._attached or lane.hidden:
+            return
+        self._breather.install(lane)
+        if lane.traced or lane.resting:
             return
         if not self._traces and self._untraced is not None:
             self._untraced.install(lane)
@@ -216,6 +223,7 @@ class GeventProbe:
         if lane is not None:
             lane.hidden = True
             tracing.uninstall(lane)
+            self._breather.remove(lane)
 
     # -- what is so now
 
@@ -311,6 +319,7 @@ class GeventProbe:
         for lane in snapshot(self._registry.lanes):
             if lane.ident == ident:
                 tracing.uninstall(lane)
+                self._breather.remove(lane)
             lane.traced = lane.resting = False
             if self._untraced is not None:
                 self._untraced.remove(lane)

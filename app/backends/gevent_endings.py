@@ -5,6 +5,7 @@ not in its place for a while. A greenlet that runs already is put into a Group, 
 hook that would not change the program, so they are found by comparing, about once a second.
 """
 
+from collections.abc import Callable
 from time import monotonic
 
 from greenscope.app.backends import gevent_discovery as discovery
@@ -24,10 +25,13 @@ HUB_GRACE = 2.0
 class Endings:
     """Searches a registry for what has changed unseen. Used from the dashboard's thread, but for `sweep`."""
 
-    def __init__(self, registry: Registry, view: GeventView, untraced: Untraced | None) -> None:
+    def __init__(
+        self, registry: Registry, view: GeventView, untraced: Untraced | None, keep: Callable[[Lane], None]
+    ) -> None:
         self._registry = registry
         self._view = view
         self._untraced = untraced
+        self._keep = keep
         self._swept = 0.0
 
     def look(self, now: float) -> None:
@@ -39,6 +43,7 @@ class Endings:
         self._swept = now
         for lane in self._registry.shown_lanes():
             self._close(lane, now)
+            self._keep(lane)
             if self._untraced is not None and not lane.traced:
                 self._untraced.keep(lane)
         self.sweep(everything=False)

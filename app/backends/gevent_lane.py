@@ -67,6 +67,8 @@ class Lane:
         "batch_since",
         "block_began",
         "block_stack",
+        "breath",
+        "breathes_until",
         "current",
         "entries",
         "gone",
@@ -119,6 +121,9 @@ class Lane:
         self.switched = 0.0
         #: how long the tracer had rested when all was looked through last: ends of before are known
         self.swept = 0.0
+        #: the timer that lets native threads have the GIL (gevent_breather), and until when it does
+        self.breath: Any = None
+        self.breathes_until = 0.0
         self.raws: deque[Entry] = deque()
         #: births that nobody has looked at yet, where nothing is traced
         self.arrivals: deque[Arrival] = deque()

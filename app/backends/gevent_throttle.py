@@ -31,8 +31,8 @@ SHARE = 0.01
 COLD = 2.5
 #: looks at the most from one that is traced to the next
 MOST = 16
-#: seconds of tracing that are enough to judge by
-ENOUGH = 0.04
+#: seconds of tracing that are enough to judge by; more at a time do not make the rest longer
+ENOUGH, LONGEST = 0.04, 0.1
 
 
 class _Pace:
@@ -88,7 +88,7 @@ class Throttle:
         looks = self.looks(rate)
         if looks > 1:
             lane.rate = rate
-            pace.until = now + (looks - 1) * seconds
+            pace.until = now + (looks - 1) * min(seconds, LONGEST)
             self._post(lane, lambda: self.rest(lane))
 
     def looks(self, rate: float) -> int:

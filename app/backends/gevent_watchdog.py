@@ -55,12 +55,15 @@ class Watchdog:
         self._on_look = on_look
         self._quiet: dict[int, tuple[int, int, int, float]] = {}
         self._stop: Any = None
+        #: when it looked last
+        self.looked = monotonic()
 
     def start(self) -> None:
         """Start the thread. It is native in a patched program too, and ends with `stop` or with the process."""
         if self._stop is None:
             self._stop = allocate_lock()
             self._stop.acquire()
+            self.looked = monotonic()
             start_new_thread(self._run, (self._stop,))
 
     def stop(self) -> None:
@@ -71,6 +74,7 @@ class Watchdog:
 
     def _run(self, stop: Any) -> None:
         while not stop.acquire(timeout=PERIOD):
+            self.looked = monotonic()
             try:
                 for lane in self._registry.shown_lanes():
                     self.look(lane)
