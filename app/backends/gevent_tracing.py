@@ -140,13 +140,17 @@ def uninstall(lane: Lane) -> None:
 
 
 def finish(registry: Registry, lane: Lane, origin: Any, now: float, event: str = "switch") -> None:
-    """Write down how a greenlet has ended. Runs no code of the program."""
+    """Write down how a greenlet has ended, unless another thread did so first. Runs no code of the program."""
     entry = lane.entries.pop(id(origin), None)
     if entry is None or entry.ended:
         return
     if entry.kind == "hub":
         lane.entries[id(origin)] = entry
         return
+    _close(registry, lane, entry, origin, now, event)
+
+
+def _close(registry: Registry, lane: Lane, entry: Entry, origin: Any, now: float, event: str) -> None:
     if issubclass(type(origin), Greenlet):
         if _successful(origin):
             value = origin.value
@@ -169,35 +173,36 @@ def finish(registry: Registry, lane: Lane, origin: Any, now: float, event: str =
 
 
 def end(registry: Registry, lane: Lane, entry: Entry, origin: Any, now: float, event: str) -> None:
-    """Log the end of a greenlet that is being switched out of for the last time, or shed its life."""
+    """Log the end of a greenlet that is being switched out of for the last time, or shed its life.
+
+    Whoever takes the entry out of the lane tells or counts it: a look of the dashboard may be faster. It may also begin
+    to tell of the life at any moment: it writes `step` and then reads `skipped`, here it is the other way round, so
+    that one of the two sees the other.
+    """
     if not _is_dead(origin):
         return  # it has failed, and switches while the hub writes the error down
-    if lane.left > 0 or entry.step or not shed(lane, entry, origin, now):
+    if lane.left > 0 or entry.step or not _is_shed(lane, entry, origin):
         finish(registry, lane, origin, now, event)
+    elif lane.entries.pop(id(origin), None) is not None:
+        entry.skipped = SHED
+        if entry.step:
+            entry.skipped = 0
+            _close(registry, lane, entry, origin, now, event)
+        else:
+            entry.ended = now
+            entry.outcome = "succeeded"
+            lane.shed.add(entry.groups)
 
 
-def shed(lane: Lane, entry: Entry, origin: Any, now: float) -> bool:
-    """Count a life that nobody has looked at, and let go of it; False if it is to be told all the same.
-
-    The dashboard may begin to look at any moment: it writes `step` and then reads `skipped`, here it is the other way
-    round, so that one of the two sees the other.
-    """
-    entries, key = lane.entries, id(origin)
+def _is_shed(lane: Lane, entry: Entry, origin: Any) -> bool:
+    """Tell whether a life that nobody has looked at need only be counted: it has succeeded, and nobody killed it."""
     # gevent's compiled functions do not check what they are given: only an entry's own greenlet may be asked
-    if entry.kind != "greenlet" or entries.get(key) is not entry or entry.killed_at or not _successful(origin):
+    if entry.kind != "greenlet" or lane.entries.get(id(origin)) is not entry:
+        return False
+    if entry.killed_at or not _successful(origin):
         return False
     value = origin.value
-    if value is not None and issubclass(type(value), GreenletExit):
-        return False
-    entry.skipped = SHED
-    if entry.step:
-        entry.skipped = 0
-        return False
-    del entries[key]
-    entry.ended = now
-    entry.outcome = "succeeded"
-    lane.shed.add(entry.groups)
-    return True
+    return value is None or not issubclass(type(value), GreenletExit)
 
 
 def is_stillborn(ended: Any) -> bool:

@@ -120,6 +120,29 @@ def test_life_that_is_noticed_while_it_is_shed_is_told_to_its_end() -> None:
     assert found["faults"] == []
 
 
+def test_end_that_a_look_finds_while_it_is_shed_is_told_once() -> None:
+    found = run(
+        """
+        from greenscope.app.backends import gevent_tracing
+        probe = GeventProbe(); probe.attach(); few(probe, 0); probe.drain()
+        lane = probe._registry.lanes[gevent.get_hub().thread_ident]; successful, seen = gevent_tracing._successful, []
+        def look_meanwhile(one):
+            if not seen:
+                seen.append(id_of(probe, one)); lane.rested += 1.0  # so that a look may settle it
+                probe._untraced.settle(lane, lane.entries[id(one)], one)
+            return successful(one)
+        gevent_tracing._successful = look_meanwhile
+        gevent.spawn(int); gevent.sleep(0.01); drained = probe.drain()
+        answer(kinds=kinds(drained.events, seen[0]), dropped=drained.dropped, live=seen[0] in probe.live_ids(),
+            faults=probe.faults)
+        """
+    )
+    told = found["kinds"].count("succeeded") + found["dropped"].get("succeeded", 0)
+    assert told == 1
+    assert not found["live"]
+    assert found["faults"] == []
+
+
 def test_newborn_in_the_middle_of_a_look_are_told_with_the_next() -> None:
     found = run(
         """

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     """Print the table; returns 1 when a bound is not kept."""
     parser = argparse.ArgumentParser()
     parser.add_argument("works", nargs="*", metavar="WORK", choices=[*(row.work for row in ROWS), []])
-    parser.add_argument("--rounds", type=int, default=15, help="of each work, plain and watched (default: 15)")
+    parser.add_argument("--rounds", type=int, default=30, help="of each work, plain and watched (default: 30)")
     parser.add_argument("--accounting", default="light", choices=("off", "light", "full"))
     options = parser.parse_args(arguments)
     tell_machine()
