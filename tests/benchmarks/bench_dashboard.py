@@ -13,6 +13,7 @@ by itself. Exits with 1 when a bound is not kept.
     burst     500,000 events at once: what is dropped is counted, memory is bounded, the state is right afterwards
     streams   1,000 readers of all events: how long a plain request takes, and whether a reader misses one
     pages     the weight of each page with its scripts and styles, and the time to its first byte
+    browser   what an update costs the main thread of a page in Chromium, four times a second
 """
 
 import argparse
@@ -31,6 +32,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 SCRIPT = Path(__file__).resolve().with_name("dashboard_work.py")
+BROWSER = SCRIPT.with_name("browser_work.py")
 
 TABLES = (
     ("default order", "limit=100"),
@@ -72,7 +74,8 @@ class Server:
             [sys.executable, str(SCRIPT), "serve", str(live)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         found = self._answer()
-        self.port, self.headers = found["port"], {"Authorization": f"Bearer {found['token']}"}
+        self.port, self.token = found["port"], found["token"]
+        self.headers = {"Authorization": f"Bearer {self.token}"}
 
     def _answer(self) -> Any:
         assert self.process.stdout is not None
@@ -241,6 +244,20 @@ def bench_pages(server: Server, table: Table, rate: int) -> None:
             table.row(f"page {re.sub('[0-9]+', 'ID', path)}", figures + more, weight - charts, 150)
 
 
+def bench_browser(server: Server, table: Table, rate: int) -> None:
+    """Measure pages in Chromium, which needs playwright."""
+    server.tell(f"rate {rate}")
+    for path in ("/greenlets?state=live&limit=500", "/greenlets?state=live", "/", "/tail"):
+        command = [sys.executable, str(BROWSER), str(server.port), server.token, path, "10"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{BROWSER.name} {path} failed:\n{done.stderr}")
+        found = json.loads(done.stdout)
+        spent = found["busy"] / max(1, found["updates"]) * 1e3
+        figures = f"{spent:.1f} ms of the main thread, {found['updates'] / found['took']:.1f} a second"
+        table.row(f"Chromium, {path}", f"{figures}, {found['rows']} rows", spent, 30)
+
+
 def pages(get: Get) -> list[str]:
     """Return the pages that the menu leads to."""
     html = get("/")[2].decode()
@@ -281,6 +298,7 @@ PARTS = {
     "burst": bench_burst,
     "streams": bench_streams,
     "pages": bench_pages,
+    "browser": bench_browser,
 }
 
 
