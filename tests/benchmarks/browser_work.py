@@ -6,6 +6,7 @@ since playwright does with greenlets what it likes.
 """
 
 import json
+import shutil
 import sys
 import time
 from typing import Any
@@ -25,7 +26,7 @@ def main(port: str, token: str, path: str, seconds: str) -> None:
     """Open the page, let it settle, and measure."""
     base = f"http://127.0.0.1:{port}"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         context = browser.new_context(
             viewport={"width": 1280, "height": 900}, extra_http_headers={"Authorization": f"Bearer {token}"}
         )
