@@ -4,7 +4,8 @@ import { all, base, data, find, fragment, h, setText } from "./dom.js";
 import { KINDS, clock, count, findingLink } from "./format.js";
 import { EVENT_KINDS } from "./stream.js";
 
-const MOST = 500, DRAW_MS = 250;
+// where more come than can be read, the page turns once a second: to draw 500 rows takes 25 ms
+const MOST = 500, DRAW_MS = 250, MANY = 100, TURN_MS = 1000;
 
 /** @param {any} event */
 function noteOf(event) {
@@ -25,7 +26,7 @@ export function start(page) {
   let waiting = [];
   /** @type {Map<string, string>} */
   const groups = new Map(data(body, "groups") ?? []);
-  let seen = 0, missed = 0, needle = (field?.value ?? "").toLowerCase();
+  let turned = -TURN_MS, seen = 0, missed = 0, needle = (field?.value ?? "").toLowerCase();
   let kinds = find("#kinds")?.dataset.asked ?? "";
 
   /** @param {any} event */
@@ -52,7 +53,8 @@ export function start(page) {
       newer.hidden = !pointed;
       newer.textContent = `${count(waiting.length)}${waiting.length >= MOST ? "+" : ""} newer`;
     }
-    if (pointed) return;
+    if (pointed || (waiting.length > MANY && performance.now() - turned < TURN_MS)) return;
+    turned = performance.now();
     const batch = waiting.slice(-MOST);
     waiting = [];
     body.prepend(...batch.reverse().map(rowOf));
