@@ -80,6 +80,8 @@ class Greenlet(Joinable):
     #: what its greenlet-local data hang on (see local)
     _locals: Any = None
     _formatted: str | None = None
+    #: whether a method of the runtime stands between start() and the program, so that observers find its line
+    _spawned = False
     #: set while somebody watches: when it began, and at its end where its time went
     _began = 0.0
     _account: Account | None = None
@@ -146,6 +148,8 @@ class Greenlet(Joinable):
     def spawn(cls: type[_GreenletT], *args: Any, **kwargs: Any) -> _GreenletT:
         """Return a new started Greenlet; the arguments are the constructor's. Does not block."""
         new = cls(*args, **kwargs)
+        if _hooks.spawned:
+            new._spawned = True
         new.start()
         return new
 

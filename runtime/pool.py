@@ -122,6 +122,8 @@ class Group(MappingMixin):
     def start(self, greenlet: Any) -> None:
         """Add a greenlet that was not started, and start it."""
         self.add(greenlet)
+        if hooks.spawned and isinstance(greenlet, Greenlet):
+            greenlet._spawned = True
         greenlet.start()
 
     def spawn(self, *args: Any, **kwargs: Any) -> Any:
@@ -310,6 +312,8 @@ class Pool(Group):
     def start(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:
         """Add a greenlet that was not started, and start it; blocks and raises as add()."""
         self.add(greenlet, blocking, timeout)
+        if hooks.spawned and isinstance(greenlet, Greenlet):
+            greenlet._spawned = True
         greenlet.start()
 
     def add(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:

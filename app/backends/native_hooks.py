@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import greenscope.runtime
 from greenscope.app.backends.frames import under
 from greenscope.runtime.exceptions import GreenletExit
-from greenscope.runtime.pool import Group
+from greenscope.runtime.pool import Group, Pool
 
 _RUNTIME = os.path.dirname(os.path.abspath(greenscope.runtime.__file__))
 _FOLDERS = {_RUNTIME, os.path.realpath(_RUNTIME)}
@@ -46,6 +46,8 @@ _BETWEEN = frozenset(
     for name in os.listdir(folder)
     if name.endswith(".py")
 )
+#: how a Group and a Pool link themselves to the end of a member
+_DISCARDS = (Group._discard, Pool._discard)
 #: entries of the buffer that make one note
 WIDTH = 8
 #: ends that make one note at most
@@ -92,6 +94,7 @@ def make_hooks(
     files = _BETWEEN
     forget = alive.pop
 
+    discards = _DISCARDS
     #: a reference to who spawned last, and its id: most have many children in a row
     latest: tuple[Any, int | None] = None, None
 
@@ -103,7 +106,8 @@ def make_hooks(
         if len(buffer) >= limit:
             drop("spawned")
             return
-        frame: Any = frame_at(3)  # this, start(), spawn(); then the program, or a method of Group
+        # this, start(), spawn(); then the program, or a method of Group
+        frame: Any = frame_at(3 if greenlet._spawned else 2)
         code = frame.f_code
         while code.co_filename in files:
             back = frame.f_back
@@ -132,12 +136,9 @@ def make_hooks(
         """Return the groups of one that is started now: each has linked itself to its end."""
         into = []
         for link in links:
-            if link.__class__ is MethodType:
+            if link.__class__ is MethodType and link.__func__ in discards:
                 owner = link.__self__
-                if latest_group[0]() is owner:
-                    into.append(latest_group[1])
-                elif isinstance(owner, Group):
-                    into.append(number_of(owner))
+                into.append(latest_group[1] if latest_group[0]() is owner else number_of(owner))
         return into
 
     def number_of(group: Any) -> int:
@@ -242,6 +243,7 @@ class _Twin:
     _account = None
     _run = None
     _links = None
+    _spawned = True
     watch_id = 0
 
     def spawning_greenlet(self) -> "_Twin":

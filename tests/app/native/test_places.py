@@ -2,6 +2,7 @@
 
 import linecache
 import time
+from typing import Any
 
 from greenscope.app.backends.native import NativeProbe
 from greenscope.runtime import Greenlet, killall, sleep, spawn
@@ -9,7 +10,7 @@ from greenscope.runtime.pool import Group, Pool
 from greenscope.runtime.socket import socketpair
 from greenscope.runtime.subprocess import PIPE, Popen
 from greenscope.runtime.thread import RuntimeThread
-from tests.app.native.probing import answer, drain_until
+from tests.app.native.probing import answer, drain_until, id_of
 
 
 def test_spawn_site_is_the_programs_own_line(thread: RuntimeThread, probe: NativeProbe) -> None:
@@ -73,3 +74,59 @@ def test_greenlet_spawned_from_the_dashboard_says_so(thread: RuntimeThread, prob
     for record in probe.records(ids):
         assert (record.spawn_site, record.from_dashboard) == (None, True)
     assert not any("greenscope" in sample.place.file for sample in probe.sample(ids) if sample.place)
+
+
+def test_greenlet_that_the_program_starts_itself_was_spawned_at_that_line(
+    thread: RuntimeThread, probe: NativeProbe
+) -> None:
+    def start() -> Greenlet:
+        greenlet = Greenlet(sleep, 60)
+        greenlet.start()
+        return greenlet
+
+    def outer() -> Greenlet:
+        return start()
+
+    greenlet = thread.call(outer)
+    events = drain_until(probe, lambda seen: any(e.greenlet == id_of(probe, greenlet) for e in seen))
+    (record,) = [e.record for e in events if e.record is not None and e.greenlet == id_of(probe, greenlet)]
+    assert record.spawn_site is not None
+    assert record.spawn_site.function.endswith("start")
+    thread.call(greenlet.kill)
+
+
+def test_greenlet_that_is_started_with_no_caller_keeps_the_hook(thread: RuntimeThread, probe: NativeProbe) -> None:
+    parked = Greenlet(sleep, 60)
+    thread.call(spawn, parked.start).join()  # a job whose own frame is the runtime's
+    later = thread.call(spawn, sleep, 60)
+    assert id_of(probe, later) in probe.live_ids()
+    assert probe.faults == []
+    thread.call(parked.kill)
+    thread.call(later.kill)
+
+
+def test_bound_method_that_is_linked_makes_no_member(thread: RuntimeThread, probe: NativeProbe) -> None:
+    class Lazy:
+        @property
+        def __class__(self) -> Any:
+            raise RuntimeError("a proxy outside of its context")
+
+        @__class__.setter
+        def __class__(self, cls: Any) -> None: ...
+
+        def done(self, greenlet: Any) -> None: ...
+
+    def start() -> Greenlet:
+        pool = Pool(3)
+        greenlet = Greenlet(sleep, 60)
+        greenlet.rawlink(pool.discard)
+        greenlet.rawlink(Lazy().done)
+        pool.add(greenlet)
+        greenlet.start()
+        return greenlet
+
+    greenlet = thread.call(start)
+    events = drain_until(probe, lambda seen: any(e.greenlet == id_of(probe, greenlet) for e in seen))
+    assert [e.kind for e in events if e.greenlet == id_of(probe, greenlet)].count("grouped") == 1
+    assert probe.faults == []
+    thread.call(greenlet.kill)
