@@ -4,7 +4,7 @@
       |- find what exists: greenlets, hubs, Groups and Pools            gevent_discovery, gevent_births
       |- Greenlet.add_spawn_callback         births, in the hub         gevent_births
       |- greenlet.settrace, per hub          switches, ends             gevent_tracing, _throttle, _untraced
-      |- a timer in each loop                breath for native threads  gevent_breather
+      |- a timer in the main loop            breath for native threads  gevent_breather
       '- a watchdog thread                   lag, blocks                gevent_watchdog
     drain(), sample() ...   in the dashboard's thread:                  gevent_events, _view, _waits, _endings
     kill(), spawn() ...     posted to the hub:                          gevent_control
@@ -87,7 +87,7 @@ class GeventProbe:
         self._untraced: Untraced | None = None
         self._throttle: Throttle | None = None
         if accounting != "full":
-            self._untraced = Untraced(registry, Arrivals(births.register), self._control.post)
+            self._untraced = Untraced(registry, Arrivals(births.register, registry.fault), self._control.post)
         if accounting == "light" and self._untraced is not None:
             self._throttle = Throttle(registry, self._untraced, self._control.post, self._resume)
         self._events = EventMaker(registry, self._view)
@@ -144,9 +144,7 @@ class GeventProbe:
         if not self._attached:
             return
         self._attached = False
-        self._control.closed = self._breather.closed = True
-        if self._throttle is not None:
-            self._throttle.closed = True
+        self._close_parts()
         Greenlet.remove_spawn_callback(self._births.on_spawn)
         self._watchdog.stop()
         ident = discovery.thread_ident()
@@ -158,8 +156,15 @@ class GeventProbe:
                 self._control.post(lane, _in_lane(self._leave, lane))
         self._registry.log.clear()
 
+    def _close_parts(self) -> None:
+        """Let nothing that was posted to a hub do anything there any more."""
+        self._control.closed = self._breather.closed = True
+        if self._throttle is not None:
+            self._throttle.closed = True
+
     def _leave(self, lane: Lane) -> None:
         """Take out of the lane's thread, which runs this, what was put there."""
+        lane.resting = False
         tracing.uninstall(lane)
         self._breather.remove(lane)
         if self._untraced is not None:
@@ -314,6 +319,7 @@ class GeventProbe:
         if not self._attached:
             return
         self._attached = False
+        self._close_parts()
         Greenlet.remove_spawn_callback(self._births.on_spawn)
         ident = discovery.thread_ident()
         for lane in snapshot(self._registry.lanes):

@@ -138,6 +138,8 @@ class Births:
                     return
                 traced = lane.traced
                 key = identity(new)
+                if not traced and lane.hub() is not new.parent:
+                    self._follow(lane, new.parent)
                 if traced:
                     parent = lane.current.id
                 elif lane.left <= 0 and not has_links(new) and len(lane.arrivals) < most_arrivals:
@@ -195,14 +197,12 @@ class Births:
         entry.groups = self._groups_of(one) if not discovery.is_begun(one) else ()
         if discovery.is_begun(one) or (tracing.has_ended(one) and not tracing.is_stillborn(one)):
             entry.started = born
-        else:
-            lane.pending += 1
         key = id(one)
         other = lane.entries.setdefault(key, entry)
         if other is not entry:
             if other() is one:
                 return other
-            self._registry.enter(entry, one)
+            self._registry.enter(entry, one)  # the address of one that vanished unseen
         self._find_parent(one)
         return entry
 
@@ -222,6 +222,14 @@ class Births:
             lane.raws.append(entry)
         self._registry.enter(entry, target)
         return entry
+
+    def _follow(self, lane: Lane, hub: Any) -> None:
+        """Take over a hub that has followed another one while nothing was traced; in its thread."""
+        if issubclass(type(hub), Hub):
+            now = monotonic()
+            self._adopt_hub(lane, hub, now)
+            lane.current, lane.last = lane.hub_entry, now
+            self._on_lane(lane)
 
     def _adopt_hub(self, lane: Lane, hub: Any, now: float) -> Entry:
         """Take over a hub that has followed another one in its thread."""
@@ -255,7 +263,11 @@ class Births:
         entry.closed = False
         entry.members = {}
         entry.lane = lane or next(iter(snapshot(registry.lanes)))
-        registry.groups_by_key[id(group)] = entry
+        other = registry.groups_by_key.setdefault(id(group), entry)
+        if other is not entry:
+            if other() is group:  # another thread was faster
+                return other
+            registry.groups_by_key[id(group)] = entry
         registry.groups[entry.id] = entry
         registry.note_other(entry, "group_opened")
         return entry

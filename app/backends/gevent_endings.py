@@ -57,14 +57,15 @@ class Endings:
         """Find what ended without a switch: among those that have not begun, or among all."""
         for lane in self._registry.shown_lanes():
             blind = self._untraced is not None and self._untraced.is_blind(lane)
-            if lane.pending > 0 or everything or blind:
+            if lane.pending > 0 or everything or blind or lane.rested:
                 rested, pending = lane.rested, 0
                 for entry in lane.living():
                     if not entry.started or everything or blind:
                         self._settle(lane, entry)
                         pending += not entry.started and not entry.ended and entry.kind == "greenlet"
-                if blind:  # begun and ended unseen, so that it was not counted down
-                    lane.swept, lane.pending = rested, pending
+                lane.pending_seen = pending
+                if blind:
+                    lane.swept = rested
         for entry in self._registry.indexed():
             if entry.ended:
                 if entry.skipped >> ENDED:  # dropped or shed
@@ -89,7 +90,7 @@ class Endings:
         hub = lane.hub()
         if hub is not None and hub.loop is not None and not discovery.is_dead(hub):
             return
-        if now - lane.last < HUB_GRACE:
+        if now - max(lane.last, lane.since) < HUB_GRACE:
             return
         for entry in lane.living():
             self._end_unseen(entry)

@@ -69,6 +69,8 @@ class Lane:
         "block_stack",
         "breath",
         "breathes_until",
+        "claimed",
+        "claimed_before",
         "current",
         "entries",
         "gone",
@@ -79,13 +81,16 @@ class Lane:
         "last",
         "left",
         "left_untraced",
+        "looking",
         "name",
         "pending",
+        "pending_seen",
         "previous",
         "rate",
         "raws",
         "rested",
         "resting",
+        "resuming",
         "shed",
         "shed_untraced",
         "since",
@@ -121,12 +126,19 @@ class Lane:
         self.switched = 0.0
         #: how long the tracer had rested when all was looked through last: ends of before are known
         self.swept = 0.0
+        #: what had not begun then: begins that nobody sees are not counted down from `pending`
+        self.pending_seen = 0
+        #: the dashboard's thread looks through the arrivals, the hub makes the tracer come back: never both at once,
+        #: since each says so first and then asks the other
+        self.looking = self.resuming = False
         #: the timer that lets native threads have the GIL (gevent_breather), and until when it does
         self.breath: Any = None
         self.breathes_until = 0.0
         self.raws: deque[Entry] = deque()
-        #: births that nobody has looked at yet, where nothing is traced
+        #: births that nobody has looked at yet, where nothing is traced; and failures that were not found among them,
+        #: so far, and when it was looked last
         self.arrivals: deque[Arrival] = deque()
+        self.claimed = self.claimed_before = 0
         #: short lives that may be told now, and those that were shed
         self.left: float = SHORT_BURST
         self.shed = Shed()

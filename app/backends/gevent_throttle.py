@@ -38,9 +38,10 @@ ENOUGH, LONGEST = 0.04, 0.1
 class _Pace:
     """What is known of a lane since it was looked at, or since its tracer came back."""
 
-    __slots__ = ("asked", "at", "switches", "until")
+    __slots__ = ("asked", "at", "lane", "switches", "until")
 
     def __init__(self, lane: Lane, now: float) -> None:
+        self.lane = lane
         #: when the rest ends, and whether that was asked for
         self.until = 0.0
         self.asked = False
@@ -73,12 +74,12 @@ class Throttle:
     def look(self, lane: Lane, now: float) -> None:
         """Decide whether a lane's tracer rests or works from now on. Call from the watchdog's thread."""
         pace = self._paces.get(lane.ident)
-        if pace is None:
+        if pace is None or pace.lane is not lane:  # a native thread's number comes again
             pace = self._paces[lane.ident] = _Pace(lane, now)
         if lane.resting:
             if now >= pace.until and not pace.asked:
                 pace.asked = True
-                self._post(lane, lambda: self.resume(lane))
+                pace.asked = self._post(lane, lambda: self.resume(lane)) and pace.asked
             return
         seconds = now - pace.at
         if not lane.traced or seconds < ENOUGH or now < pace.until:
@@ -108,17 +109,27 @@ class Throttle:
         lane.resting = True
 
     def resume(self, lane: Lane) -> None:
-        """Put the tracer back; call in the lane's thread."""
-        if self.closed or not lane.resting or lane.trace is None:
-            return
-        self._untraced.catch_up(lane)
-        now = monotonic()
-        lane.resting = False
-        lane.rested += now - lane.since
-        lane.switched += lane.rate * (now - lane.since)
-        lane.since = now
-        self._begin(lane)
-        tracing.install(lane, lane.trace)
-        pace = self._paces[lane.ident]
-        pace.asked = False
-        pace.restart(lane, now)
+        """Put the tracer back, unless there is too much to catch up with at once: then it is asked again.
+
+        Call in the lane's thread. What a signal handler raises here leaves the lane at rest, until it is asked again.
+        """
+        lane.resuming = True
+        try:
+            if self.closed or not lane.resting or lane.trace is None:
+                return
+            if not lane.traced:
+                if lane.looking or not self._untraced.catch_up(lane):
+                    return
+                now = monotonic()
+                lane.rested += now - lane.since
+                lane.switched += lane.rate * (now - lane.since)
+                lane.since = now
+                self._begin(lane)
+                tracing.install(lane, lane.trace)
+            lane.resting = False
+        finally:
+            lane.resuming = False
+            pace = self._paces.get(lane.ident)
+            if pace is not None and pace.lane is lane:
+                pace.asked = False
+                pace.restart(lane, monotonic())

@@ -80,10 +80,11 @@ def make_tracer(registry: Registry, lane: Lane, adopt: Adopt, full: bool) -> Tra
             except KeyError:
                 entry = adopt(lane, target, now)
             entry.switches += 1
-            if not entry.started:
+            if not entry.started or entry.rested != lane.rested:
                 if entry() is not target:  # the address of a greenlet that vanished unseen
                     entry = adopt(lane, target, now)
-                begin(registry, lane, entry, now)
+                if not entry.started:
+                    begin(registry, lane, entry, now)
             if full and current.kind == "hub":
                 _estimate_ready(lane, entry, now)
             lane.current = entry
@@ -197,7 +198,8 @@ def end(registry: Registry, lane: Lane, entry: Entry, origin: Any, now: float, e
 def _is_shed(lane: Lane, entry: Entry, origin: Any) -> bool:
     """Tell whether a life that nobody has looked at need only be counted: it has succeeded, and nobody killed it."""
     # gevent's compiled functions do not check what they are given: only an entry's own greenlet may be asked
-    if entry.kind != "greenlet" or lane.entries.get(id(origin)) is not entry:
+    own: bool = entry() is origin
+    if not own or entry.kind != "greenlet" or lane.entries.get(id(origin)) is not entry:
         return False
     if entry.killed_at or not _successful(origin):
         return False

@@ -28,6 +28,8 @@ from greenscope.app.backends.gevent_arrivals import Arrivals
 from greenscope.app.backends.gevent_lane import Lane
 from greenscope.app.backends.gevent_registry import ENDED, STARTED, Entry, Registry
 
+#: arrivals that are looked through in the hub at a time (about 2 ms)
+MOST_AT_ONCE = 1000
 #: with more living greenlets than this the kept ones are looked at once a second only
 MOST_LOOKED_AT = 500
 
@@ -52,7 +54,7 @@ class Untraced:
         """Register what has arrived; tell the ends of what was freed, and of what is kept if that is little work."""
         for lane in self._registry.shown_lanes():
             if lane.arrivals:
-                self._arrivals.look(lane, lane.shed_untraced)
+                self._arrivals.look_from_outside(lane)
         for _ in range(len(self._registry.freed)):
             entry = self._registry.freed.popleft()
             self.settle(entry.lane, entry, None)
@@ -66,12 +68,18 @@ class Untraced:
         """Tell whether something may have ended unseen in a lane since all of it was looked through."""
         return not lane.traced or lane.rested > lane.swept
 
-    def catch_up(self, lane: Lane) -> None:
-        """Register what has arrived and let go of what was freed, so that a tracer can begin; in the lane's thread."""
-        self._arrivals.look(lane, lane.shed)
+    def catch_up(self, lane: Lane) -> bool:
+        """Register what has arrived and let go of what was freed, so that a tracer can begin; in the lane's thread.
+
+        Returns False when so much has arrived that some is left for another time.
+        """
+        self._arrivals.look(lane, lane.shed, MOST_AT_ONCE)
+        if lane.arrivals:
+            return False
         for entry in list(self._registry.freed):
             if entry.lane is lane and lane.entries.get(entry.address) is entry:
                 del lane.entries[entry.address]
+        return True
 
     def settle(self, lane: Lane, entry: Entry, found: Any) -> None:
         """Tell the end of a greenlet, if it has ended, or that it has begun; `found` is None for one that was freed."""
@@ -97,12 +105,14 @@ class Untraced:
                 self._registry.note(entry, STARTED)
 
     def _end(self, lane: Lane, entry: Entry) -> None:
-        other = lane.entries.pop(entry.address, None)
-        if other is not None and other is not entry:
-            lane.entries.setdefault(entry.address, other)  # the address has come again
+        if lane.entries.get(entry.address) is entry:
+            other = lane.entries.pop(entry.address, None)
+            if other is not None and other is not entry:
+                lane.entries.setdefault(entry.address, other)  # the address has come again meanwhile
         entry.outcome = entry.outcome or ("killed" if entry.killed_at else "succeeded")
         entry.ended = monotonic()
-        self._registry.note(entry, ENDED)
+        if entry.known:
+            self._registry.note(entry, ENDED)
 
     # -- failures
 

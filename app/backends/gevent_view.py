@@ -128,7 +128,7 @@ class GeventView:
         unseen = sum(1 for entry in list(lane.raws) if not entry.known and not entry.ended)
         current = lane.current
         running = 1 if current.kind != "hub" and current.known else 0
-        pending = max(0, lane.pending)
+        pending = lane.pending_seen if lane.rested else max(0, lane.pending)
         ready = 0
         for key in woken:
             found = entries.get(key)

@@ -182,3 +182,106 @@ answer(hooked=hooked, left="handle_error" in gevent.get_hub().__dict__, tracer=g
 """
     )
     assert found == {"hooked": True, "left": False, "tracer": False}
+
+
+def test_raw_greenlet_at_the_address_of_one_that_ended_in_a_rest_is_its_own() -> None:
+    found = run(
+        MANUAL
+        + """
+import greenlet
+few(probe, 0); probe.drain(); kept = gevent.spawn(gevent.sleep, 0.01); gevent.sleep(0); old = lane.entries[id(kept)]
+throttle.rest(lane); kept.join()                          # it has ended, and is kept: its entry is still there
+raw = greenlet.greenlet(lambda: None, gevent.get_hub())
+throttle.resume(lane); lane.entries[id(raw)] = lane.entries.pop(id(kept)); del kept; gc.collect(); lane.left = 0
+gevent.get_hub().loop.run_callback(raw.switch); gevent.sleep(0.01)   # as if it had got the memory of the other
+answer(stale=old() is None, ended=raw.dead, outcome=old.outcome, left=id(raw) in lane.entries, faults=probe.faults)
+"""
+    )
+    assert found["stale"]
+    assert found["ended"]
+    assert found["outcome"] == "succeeded"
+    assert not found["left"]
+    assert found["faults"] == []
+
+
+def test_rest_ends_although_something_of_the_program_raised_when_it_should_have() -> None:
+    found = run(
+        MANUAL
+        + """
+class Lazy:
+    @property
+    def __class__(self): raise RuntimeError("a proxy outside of its context")
+few(probe, 0); probe.drain(); throttle.rest(lane); kept = gevent.spawn(Lazy); gevent.sleep(0); probe.drain()
+begin, raised = throttle._begin, []
+def interrupted(lane):
+    if not raised: raised.append(1); raise KeyboardInterrupt    # as a signal handler would
+    begin(lane)
+throttle._begin = interrupted; pace = throttle._paces[lane.ident]; pace.asked = True
+try: throttle.resume(lane)
+except KeyboardInterrupt: pass
+after = [lane.resting, lane.traced, pace.asked]
+throttle.look(lane, time.monotonic() + 9); gevent.sleep(0.01)
+answer(after=after, then=[lane.resting, lane.traced, pace.asked], faults=probe.faults)
+"""
+    )
+    assert found["after"] == [True, False, False]
+    assert found["then"] == [False, True, False]
+    assert found["faults"] == []
+
+
+def test_tracer_waits_for_a_look_that_is_under_way_and_for_more_arrivals_than_fit_into_a_moment() -> None:
+    found = run(
+        MANUAL
+        + """
+throttle.rest(lane); lane.left = 0; lane.looking = True
+throttle.resume(lane); waited = lane.resting; lane.looking = False
+kept = [gevent.spawn(gevent.sleep, 60) for _ in range(1500)]; gevent.sleep(0)
+throttle.resume(lane); left = len(lane.arrivals); still = lane.resting
+throttle.resume(lane); back = lane.traced and not lane.resting
+answer(waited=waited, left=left, still=still, back=back, known=sum(id_of(probe, one) is not None for one in kept),
+    told=kinds(probe.drain().events).count("spawned"), faults=probe.faults)
+"""
+    )
+    assert found["waited"]
+    assert found["left"] == 500
+    assert found["still"]
+    assert found["back"]
+    assert found["known"] == found["told"] == 1500
+    assert found["faults"] == []
+
+
+def test_hub_that_follows_another_in_a_rest_is_taken_over() -> None:
+    found = run(
+        MANUAL
+        + """
+throttle.rest(lane); old = gevent.get_hub(); old.destroy(destroy_loop=True); new = gevent.get_hub()
+sleeper = gevent.spawn(gevent.sleep, 60); gevent.sleep(0.01); lane.last = lane.since = 0.0; probe._endings._swept = 0.0
+told = kinds(probe.drain().events); id = id_of(probe, sleeper); probe._endings._swept = 0.0
+gevent.sleep(0.01); told += kinds(probe.drain().events)
+throttle.resume(lane); state = look(probe, sleeper).state; breath = lane.breath.loop is new.loop; probe.close()
+answer(taken=lane.hub() is new, told=[kind for kind in told if kind != "blocked"], state=state, breath=breath,
+    left="handle_error" in new.__dict__, gone=lane.gone, faults=probe.faults)
+"""
+    )
+    assert found["taken"]
+    assert "killed" not in found["told"]
+    assert found["told"].count("spawned") == 1
+    assert found["state"] == "waiting"
+    assert found["breath"]
+    assert not found["left"]
+    assert not found["gone"]
+    assert found["faults"] == []
+
+
+def test_native_thread_whose_number_comes_again_is_paced_anew() -> None:
+    found = run(
+        MANUAL
+        + """
+from greenscope.app.backends.gevent_lane import Lane
+throttle.rest(lane); throttle._paces[lane.ident].asked = True       # its hub went before it could be answered
+other = Lane(lane.ident, "other", gevent.get_hub(), lane.hub_entry, time.monotonic())
+throttle.look(other, time.monotonic()); pace = throttle._paces[lane.ident]
+answer(asked=pace.asked, own=pace.lane is other)
+"""
+    )
+    assert found == {"asked": False, "own": True}
