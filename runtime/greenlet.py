@@ -33,7 +33,7 @@ from greenscope.runtime.carriers import PENDING, VALUE, Carrier, borrow, strip
 from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.hub import Hub
-from greenscope.runtime.instruments import hooks
+from greenscope.runtime.instruments import SPAWNED, hooks
 from greenscope.runtime.joinable import ERROR, NEW, Joinable
 from greenscope.runtime.timers import Timer
 from greenscope.runtime.waiting import current_hub, interrupt_in_turn
@@ -80,8 +80,6 @@ class Greenlet(Joinable):
     #: what its greenlet-local data hang on (see local)
     _locals: Any = None
     _formatted: str | None = None
-    #: whether a method of the runtime stands between start() and the program, so that observers find its line
-    _spawned = False
     #: set while somebody watches: when it began, and at its end where its time went
     _began = 0.0
     _account: Account | None = None
@@ -149,7 +147,7 @@ class Greenlet(Joinable):
         """Return a new started Greenlet; the arguments are the constructor's. Does not block."""
         new = cls(*args, **kwargs)
         if _hooks.spawned:
-            new._spawned = True
+            _hooks.depth = SPAWNED
         new.start()
         return new
 

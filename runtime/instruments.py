@@ -14,6 +14,9 @@ import sys
 import traceback
 from typing import Any
 
+#: start() and its hook, or spawn() before them
+STARTED, SPAWNED = 2, 3
+
 HOOKS = (
     "spawned",
     "spawned_raw",
@@ -57,9 +60,11 @@ class Instrument:
 class Hooks:
     """The callbacks per hook, as tuples: replaced as a whole, so that a reader never sees half a change."""
 
-    __slots__ = ("_instruments", *HOOKS)
+    __slots__ = ("_instruments", "depth", *HOOKS)
 
     def __init__(self) -> None:
+        #: how many calls stand between a hook for the next start and the program, at least: a hint, for one start
+        self.depth = STARTED
         self._instruments: tuple[Any, ...] = ()
         self.spawned: tuple[Any, ...] = ()
         self.spawned_raw: tuple[Any, ...] = ()

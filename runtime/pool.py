@@ -22,7 +22,7 @@ from greenscope.runtime.event import Event
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet, getcurrent
 from greenscope.runtime.hub import get_hub
-from greenscope.runtime.instruments import hooks
+from greenscope.runtime.instruments import SPAWNED, hooks
 from greenscope.runtime.lock import DummySemaphore, Semaphore
 from greenscope.runtime.mapping import MappingMixin
 from greenscope.runtime.timeout import Timeout, limit
@@ -122,8 +122,8 @@ class Group(MappingMixin):
     def start(self, greenlet: Any) -> None:
         """Add a greenlet that was not started, and start it."""
         self.add(greenlet)
-        if hooks.spawned and isinstance(greenlet, Greenlet):
-            greenlet._spawned = True
+        if hooks.spawned:
+            hooks.depth = SPAWNED
         greenlet.start()
 
     def spawn(self, *args: Any, **kwargs: Any) -> Any:
@@ -312,8 +312,8 @@ class Pool(Group):
     def start(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:
         """Add a greenlet that was not started, and start it; blocks and raises as add()."""
         self.add(greenlet, blocking, timeout)
-        if hooks.spawned and isinstance(greenlet, Greenlet):
-            greenlet._spawned = True
+        if hooks.spawned:
+            hooks.depth = SPAWNED
         greenlet.start()
 
     def add(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:

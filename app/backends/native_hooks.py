@@ -24,7 +24,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Callable
-from itertools import count
+from itertools import count, repeat
 from operator import is_not
 from time import monotonic, perf_counter_ns
 from types import MethodType
@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 import greenscope.runtime
 from greenscope.app.backends.frames import under
 from greenscope.runtime.exceptions import GreenletExit
+from greenscope.runtime.instruments import STARTED, hooks
 from greenscope.runtime.pool import Group, Pool
 
 _RUNTIME = os.path.dirname(os.path.abspath(greenscope.runtime.__file__))
@@ -52,8 +53,8 @@ _DISCARDS = (Group._discard, Pool._discard)
 WIDTH = 8
 #: ends that make one note at most
 BATCH = 500
-#: the types of values, or of names, when there are none
-ONLY_NONE = {type(None)}
+#: what values, or names, are when there are none
+NONE = repeat(None)
 #: greenlets that a measurement of the hooks pretends to watch
 MEASURED = 200
 
@@ -106,8 +107,11 @@ def make_hooks(
         if len(buffer) >= limit:
             drop("spawned")
             return
-        # this, start(), spawn(); then the program, or a method of Group
-        frame: Any = frame_at(3 if greenlet._spawned else 2)
+        try:
+            frame: Any = frame_at(hooks.depth)  # this, start(), spawn(); then the program, or a method of Group
+        except ValueError:  # a thread spawns while another one starts
+            frame = frame_at(STARTED)
+        hooks.depth = STARTED
         code = frame.f_code
         while code.co_filename in files:
             back = frame.f_back
@@ -161,28 +165,31 @@ def make_hooks(
             for at in range(0, len(greenlets), BATCH):
                 on_succeeded(greenlets[at : at + BATCH])
             return
-        types = {type(greenlet.value) for greenlet in greenlets}
+        values = [greenlet.value for greenlet in greenlets]
         try:
             ids = [greenlet.watch_id for greenlet in greenlets]
-            known = types == ONLY_NONE or not any(issubclass(one, GreenletExit) for one in types)
+            known = not any(map(is_not, values, NONE)) or not any(
+                issubclass(one, GreenletExit) for one in set(map(type, values))
+            )
         except AttributeError:
             known = False
         if known:
-            found = [forget(id, None) for id in ids]
+            found = list(map(forget, ids, NONE))
             if any(map(is_not, found, greenlets)):  # `!=` could be the program's code
                 alive.update((id, one) for id, one in zip(ids, found, strict=True) if one is not None)
                 known = False
         if not known:
             greenlets, ids = one_by_one(greenlets)
-        names = {type(greenlet._name) for greenlet in greenlets}
+        del values  # which are the program's
+        names = [greenlet._name for greenlet in greenlets]
         if len(buffer) >= limit:
             for _ in ids:
                 drop("succeeded")
             return
         began = [greenlet._began for greenlet in greenlets]
         note(("ended", clock(), None, ids, began, [greenlet._account for greenlet in greenlets], None, None))
-        if names != ONLY_NONE:
-            named.update((id, one._name) for id, one in zip(ids, greenlets, strict=True) if one._name is not None)
+        if any(map(is_not, names, NONE)):
+            named.update((id, name) for id, name in zip(ids, names, strict=True) if name is not None)
 
     def one_by_one(greenlets: list[Any]) -> tuple[list[Any], list[int]]:
         """Note those that were killed; return the others that are known, with their ids."""
@@ -243,7 +250,6 @@ class _Twin:
     _account = None
     _run = None
     _links = None
-    _spawned = True
     watch_id = 0
 
     def spawning_greenlet(self) -> "_Twin":
