@@ -17,6 +17,9 @@ from greenscope.app.population import Population
 from greenscope.app.query import GreenletQuery
 from greenscope.app.selection import Selection, Steps, fill, reach_of
 
+#: an order is kept this many times as long as it took to make: so each takes a twentieth of the time at the most
+KEPT = 20
+
 
 @dataclass(frozen=True)
 class OrderLimits:
@@ -69,7 +72,7 @@ class Orders:
     async def wait(self, query: GreenletQuery, age: float | None = None) -> Selection:
         """Return the order for a query, made in steps if there is none that is at most `age` seconds old.
 
-        Without an age it may be as old as 20 times what it took to make. One that is slow to make is shown
+        Without an age it may be as old as KEPT times what it took to make. One that is slow to make is shown
         a little longer, while the next one is made.
         """
         selection = self._fresh(query, age)
@@ -113,9 +116,9 @@ class Orders:
         if found is None:
             return None
         if age is None:
-            age = min(self._limits.order_age, 20 * found.cost)
+            age = min(self._limits.order_age, KEPT * found.cost)
         # one that was slow to make is kept longer, so that orders never take more than a part of the time
-        return found if self._clock() - found.made < max(age, 5 * found.cost) else None
+        return found if self._clock() - found.made < max(age, KEPT * found.cost) else None
 
     def _keep(self, key: tuple[Any, ...], selection: Selection) -> None:
         selection.made = self._clock()

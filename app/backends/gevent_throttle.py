@@ -102,11 +102,11 @@ class Throttle:
         if self.closed or not lane.traced or lane.trace is None or greenlet.gettrace() is not lane.trace:
             return
         self._untraced.install(lane)
+        lane.since = lane.last = monotonic()
+        lane.resting = True  # first: a signal may interrupt this anywhere, and whoever rests is asked to come back
         greenlet.settrace(lane.previous)
         lane.traced = False
-        lane.since = lane.last = monotonic()
         lane.current = lane.hub_entry
-        lane.resting = True
 
     def resume(self, lane: Lane) -> None:
         """Put the tracer back, unless there is too much to catch up with at once: then it is asked again.
