@@ -61,9 +61,14 @@ PICTURES: tuple[tuple[str, str, Callable[[Page], None]], ...] = (
     ("overview", "/", wait_busy),
     ("greenlets", "/greenlets?state=live&sort=-run_time", nothing),
     ("greenlet", "/greenlets?state=live&q=client", open_greenlet),
+    ("groups", "/groups", wait_busy),
     ("group", "/groups/1", wait_busy),
+    ("stacks", "/stacks", nothing),
+    ("waits", "/waits", nothing),
+    ("tree", "/tree", nothing),
     ("events", "/tail?kinds=spawned,succeeded,failed,killed,finding", nothing),
     ("spawn", "/spawn?target=sleep", spawn_one),
+    ("audit", "/audit", nothing),
     ("findings", "/findings", show_stack),
 )
 
