@@ -154,7 +154,7 @@ def test_hours_of_events_with_readers_that_come_and_go_grow_nothing() -> None:
         await asyncio.sleep(0.05)
 
     async def soak() -> tuple[Footprint, Footprint, int]:
-        await fast_hour(SECONDS * 0.4)  # until every ring and cache is full
+        await fast_hour(SECONDS)  # until every ring and cache is full
         before, numbered = look(len(asyncio.all_tasks())), feed.seq
         await fast_hour(SECONDS)
         return before, look(len(asyncio.all_tasks())), feed.seq - numbered
