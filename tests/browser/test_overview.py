@@ -75,9 +75,11 @@ def test_attention_shows_whole_lines(tab: Any) -> None:
 def test_overview_tells_what_is_wrong_first(start_observed: Start, visit: Visit) -> None:
     page = visit(start_observed("--broken", "--still")).open("/")
     page.wait_for_selector("#attention li[data-severity=critical]")
-    first = page.locator("#attention li").first
-    assert first.get_attribute("data-severity") == "critical"
-    assert "has held the hub of hub for 3.2 s" in first.inner_text()
+    first = page.locator("#attention li", has_text="has held the hub of hub for 3.2 s")
+    severities = "item => [...item.parentNode.children].map(one => one.dataset.severity)"
+    place = first.evaluate("item => [...item.parentNode.children].indexOf(item)")
+    # nothing but what is as bad stands before it: a machine that stood still is, and is told, too
+    assert set(first.evaluate(severities)[: place + 1]) == {"critical"}
     page.wait_for_selector("#attention li:has-text('1,204 events came faster than they could be kept')")
     first.locator("a").click()
     page.wait_for_selector(".finding:target")
