@@ -6,14 +6,16 @@ since playwright does with greenlets what it likes.
 """
 
 import json
-import shutil
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.chromium import ARGUMENTS, find_chromium
 
 
 def busy_seconds(session: Any) -> float:
@@ -26,7 +28,7 @@ def main(port: str, token: str, path: str, seconds: str) -> None:
     """Open the page, let it settle, and measure."""
     base = f"http://127.0.0.1:{port}"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         context = browser.new_context(
             viewport={"width": 1280, "height": 900}, extra_http_headers={"Authorization": f"Bearer {token}"}
         )

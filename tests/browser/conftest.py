@@ -6,7 +6,6 @@ does against the content security policy fails the test that looked at it.
 """
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,17 +17,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
+from tests.chromium import ARGUMENTS, find_chromium
+
 OBSERVED = Path(__file__).with_name("observed.py")
 TOKEN = "open-sesame-for-tests-only-0123456789"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 #: makes the page itself tell what its policy stopped
 TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
@@ -125,12 +117,6 @@ class Tab:
         """Fail if the page complained."""
         unexpected = [fault for fault in self.faults if not any(part in fault for part in self.expected)]
         assert not unexpected, "\n".join(unexpected)
-
-
-def find_chromium() -> str | None:
-    """Return the Chromium to drive: a named one, the system's, or None for Playwright's own."""
-    named = os.environ.get("GREENSCOPE_CHROMIUM")
-    return named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ import starlette
 from playwright.sync_api import Page, sync_playwright
 
 import greenscope
-from tests.browser.conftest import ARGUMENTS, TOKEN, Demo, find_chromium
+from tests.browser.conftest import TOKEN, Demo
+from tests.chromium import ARGUMENTS, find_chromium
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WIDTH, HEIGHT = 1280, 800

@@ -114,15 +114,26 @@ def test_main_job_needs_no_mouse(start_observed: Start, visit: Visit) -> None:
     page.wait_for_selector('#dialog .outcome[data-outcome="done"]')
 
 
+#: makes a page's script hang until its stream is cut: it reads no more, but what is on its way fills megabytes first
+HANG = """setTimeout(() => {
+  for (const end = performance.now() + 60000; performance.now() < end; ) {
+    const ask = new XMLHttpRequest();
+    ask.open("GET", "api/health", false);
+    ask.send();
+    if (JSON.parse(ask.responseText).clients === 1) return;
+    for (const pause = performance.now() + 500; performance.now() < pause; );
+  }
+}, 0)"""
+
+
 def test_stalled_tab_is_cut_and_comes_back_and_slows_nobody(start_observed: Start, visit: Visit) -> None:
-    rushing = start_observed("--ends", "600", "--send", "1.5")
+    rushing = start_observed("--ends", "1000", "--send", "1.5")
     tab = visit(rushing)
     tab.expected.append("ERR_INCOMPLETE_CHUNKED_ENCODING")  # its stream is cut
     stalled, other = tab.open("/tail"), visit(rushing).open("/")
     health = "fetch('api/health').then((answer) => answer.json())"
     assert other.evaluate(health)["clients"] == 2
-    # a page whose script hangs reads no more of its stream
-    stalled.evaluate("setTimeout(() => { const end = performance.now() + 12000; while (performance.now() < end); }, 0)")
+    stalled.evaluate(HANG)
     figure = "() => document.querySelector('[data-v=\"rates.1s.spawned\"]').textContent"
     for _ in range(100):
         seen = other.evaluate(figure)
