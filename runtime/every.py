@@ -53,16 +53,24 @@ class EveryGreenlet:
 
     def notify(self, finished: list[Any]) -> None:
         """Call the callbacks with the greenlets that have ended; called by the hub."""
+        for greenlet in finished:
+            if greenlet._exc_info is not None:
+                break
+        else:  # by far the most batches
+            self._call(self._on_value, finished)
+            return
         failed = [greenlet for greenlet in finished if greenlet._exc_info is not None]
-        if failed:
-            finished = [greenlet for greenlet in finished if greenlet._exc_info is None]
-        for greenlets, callbacks in ((finished, self._on_value), (failed, self._on_exception)):
-            for callback in callbacks if greenlets else ():
-                try:
-                    callback(greenlets)
-                except BaseException:
-                    self.unlink(callback)
-                    self._report(callback)
+        if len(failed) < len(finished):
+            self._call(self._on_value, [greenlet for greenlet in finished if greenlet._exc_info is None])
+        self._call(self._on_exception, failed)
+
+    def _call(self, callbacks: tuple[Callback, ...], greenlets: list[Any]) -> None:
+        for callback in callbacks:
+            try:
+                callback(greenlets)
+            except BaseException:
+                self.unlink(callback)
+                self._report(callback)
 
     @staticmethod
     def _report(callback: Callback) -> None:

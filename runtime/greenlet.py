@@ -33,7 +33,7 @@ from greenscope.runtime.carriers import PENDING, VALUE, Carrier, borrow, strip
 from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.hub import Hub
-from greenscope.runtime.instruments import SPAWNED, hooks
+from greenscope.runtime.instruments import SPAWNED, STARTED, hooks
 from greenscope.runtime.joinable import ERROR, NEW, Joinable
 from greenscope.runtime.timers import Timer
 from greenscope.runtime.waiting import current_hub, interrupt_in_turn
@@ -80,7 +80,9 @@ class Greenlet(Joinable):
     #: what its greenlet-local data hang on (see local)
     _locals: Any = None
     _formatted: str | None = None
-    #: set while somebody watches: when it began, and at its end where its time went
+    #: set while somebody watches: how many calls are between its start and the program, when it began, and at its end
+    #: where its time went
+    _depth = STARTED
     _began = 0.0
     _account: Account | None = None
 
@@ -136,8 +138,11 @@ class Greenlet(Joinable):
         """Schedule it in `seconds`; a no-op when it was started or killed before. Does not block."""
         if self._state == NEW:
             self._state = PENDING
-            if hooks.spawned:
-                hooks.call("spawned", self)
+            for hook in _hooks.spawned:
+                try:
+                    hook(self)
+                except BaseException:
+                    _hooks.fail("spawned", hook)
             if _spawn_callbacks:
                 _call_spawn_callbacks(self)
             self._timer = self.hub.call_later(seconds, self.hub.ready.append, (self,))
@@ -147,7 +152,7 @@ class Greenlet(Joinable):
         """Return a new started Greenlet; the arguments are the constructor's. Does not block."""
         new = cls(*args, **kwargs)
         if _hooks.spawned:
-            _hooks.depth = SPAWNED
+            new._depth = SPAWNED
         new.start()
         return new
 
@@ -157,6 +162,8 @@ class Greenlet(Joinable):
         if cls is Greenlet and not args and "run" not in kwargs:
             raise TypeError("spawn_later() needs a function to run")
         new = cls(*args, **kwargs)
+        if _hooks.spawned:
+            new._depth = SPAWNED
         new.start_later(seconds)
         return new
 
@@ -321,8 +328,11 @@ class Greenlet(Joinable):
             if block:
                 self.join(timeout)
             return
-        if hooks.kill_requested:
-            hooks.call("kill_requested", self)
+        for hook in _hooks.kill_requested:
+            try:
+                hook(self)
+            except BaseException:
+                _hooks.fail("kill_requested", hook)
         if self._end_unstarted(exception):
             return
         interrupt_in_turn(self._carrier, exception)

@@ -14,8 +14,9 @@ import sys
 import traceback
 from typing import Any
 
-#: start() and its hook, or spawn() before them
-STARTED, SPAWNED = 2, 3
+#: how many calls stand between the hook `spawned` and the program, at least: itself and start(), spawn() before them,
+#: or a group's spawn() and start()
+STARTED, SPAWNED, JOINED = 2, 3, 4
 
 HOOKS = (
     "spawned",
@@ -60,11 +61,9 @@ class Instrument:
 class Hooks:
     """The callbacks per hook, as tuples: replaced as a whole, so that a reader never sees half a change."""
 
-    __slots__ = ("_instruments", "depth", *HOOKS)
+    __slots__ = ("_instruments", *HOOKS)
 
     def __init__(self) -> None:
-        #: how many calls stand between a hook for the next start and the program, at least: a hint, for one start
-        self.depth = STARTED
         self._instruments: tuple[Any, ...] = ()
         self.spawned: tuple[Any, ...] = ()
         self.spawned_raw: tuple[Any, ...] = ()

@@ -22,7 +22,7 @@ from greenscope.runtime.event import Event
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet, getcurrent
 from greenscope.runtime.hub import get_hub
-from greenscope.runtime.instruments import SPAWNED, hooks
+from greenscope.runtime.instruments import JOINED, hooks
 from greenscope.runtime.lock import DummySemaphore, Semaphore
 from greenscope.runtime.mapping import MappingMixin
 from greenscope.runtime.timeout import Timeout, limit
@@ -94,8 +94,13 @@ class Group(MappingMixin):
         if rawlink is not None:
             rawlink(self._discard)
         members.add(greenlet)
-        if hooks.grouped and getattr(greenlet, "_state", PENDING) >= PENDING:
-            hooks.call("grouped", self, greenlet)
+        if hooks.grouped:
+            try:
+                started = greenlet._state >= PENDING
+            except AttributeError:
+                started = True
+            if started:
+                hooks.call("grouped", self, greenlet)
 
     def _discard(self, greenlet: Any) -> bool:
         """Let a greenlet go; False when it was no member (difference 2). The link of each member."""
@@ -105,8 +110,13 @@ class Group(MappingMixin):
         members.remove(greenlet)
         if self.dying:
             self.dying.discard(greenlet)
-        if hooks.ungrouped and getattr(greenlet, "_state", PENDING) < VALUE:
-            hooks.call("ungrouped", self, greenlet)
+        if hooks.ungrouped:
+            try:
+                alive = greenlet._state < VALUE
+            except AttributeError:
+                alive = True
+            if alive:
+                hooks.call("ungrouped", self, greenlet)
         if self._empty is not None and not members:
             empty, self._empty = self._empty, None
             empty.set()
@@ -122,13 +132,16 @@ class Group(MappingMixin):
     def start(self, greenlet: Any) -> None:
         """Add a greenlet that was not started, and start it."""
         self.add(greenlet)
-        if hooks.spawned:
-            hooks.depth = SPAWNED
         greenlet.start()
 
     def spawn(self, *args: Any, **kwargs: Any) -> Any:
         """Return a new started member; the arguments are those of `greenlet_class`."""
         greenlet = self.greenlet_class(*args, **kwargs)
+        if hooks.spawned:
+            try:
+                greenlet._depth = JOINED
+            except AttributeError:  # what it makes has no room for it
+                pass
         self.start(greenlet)
         return greenlet
 
@@ -312,8 +325,6 @@ class Pool(Group):
     def start(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:
         """Add a greenlet that was not started, and start it; blocks and raises as add()."""
         self.add(greenlet, blocking, timeout)
-        if hooks.spawned:
-            hooks.depth = SPAWNED
         greenlet.start()
 
     def add(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:

@@ -238,8 +238,11 @@ def killall(
                 kill(one, exception)
                 raws.append(one)
         elif one._state < VALUE:
-            if watched:
-                hooks.call("kill_requested", one)
+            for hook in watched:
+                try:
+                    hook(one)
+                except BaseException:
+                    hooks.fail("kill_requested", hook)
             if one.hub.thread_ident != here:  # its own thread has to look whether it has begun
                 one.hub.run_callback(one.kill, exception, False)
                 victims.append(one)

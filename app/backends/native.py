@@ -47,6 +47,8 @@ from greenscope.runtime.hub import Hub, hubs
 from greenscope.runtime.instruments import HOOKS, hooks
 from greenscope.runtime.pool import groups
 
+#: what a note of ours has no use for
+UNUSED = (None,) * (WIDTH - 4)
 #: notes kept between two drains
 BUFFER_LIMIT = 200_000
 #: seconds between two measurements of what watching costs
@@ -88,6 +90,7 @@ class NativeProbe:
             self._drop,
         )
         self.spawned = self.hooks.on_spawned
+        self.kill_requested = self.hooks.on_kill_requested
         self.grouped = self.hooks.on_grouped
         self.ungrouped = self.hooks.on_ungrouped
         self._group_ids = itertools.count(1)
@@ -167,13 +170,6 @@ class NativeProbe:
         """Register a raw greenlet that was started."""
         self.hooks.on_adopted(raw)
 
-    def kill_requested(self, greenlet: Any) -> None:
-        """Note that somebody asked for its death."""
-        id = self.id_of(greenlet)
-        if id is not None:
-            self.killing[id] = monotonic()
-            self._note("kill_requested", id)
-
     def group_opened(self, group: Any) -> None:
         """Register a Group or Pool."""
         self._adopt_group(group)
@@ -198,7 +194,7 @@ class NativeProbe:
 
     def _note(self, kind: str, id: int | None, group: int | None = None) -> None:
         if len(self.buffer) < self.buffer_limit * WIDTH:
-            self.buffer.extend((kind, monotonic(), id, group, None, None, None, None))
+            self.buffer.extend((kind, monotonic(), id, group, *UNUSED))
         else:
             self._drop(kind)
 
@@ -238,7 +234,7 @@ class NativeProbe:
                 del self.raws[id]
                 if self.alive.pop(id, None) is not None:
                     kind = "killed" if id in self.killing else "succeeded"
-                    self.buffer.extend((kind, monotonic(), id, 0.0, None, None, None, None))
+                    self.buffer.extend((kind, monotonic(), id, 0.0, *UNUSED))
         for id, ref in list(self._groups.items()):
             if ref() is None:
                 del self._groups[id]

@@ -9,8 +9,8 @@ from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends.frames import function_of, safe_text, site_at, traceback_sites
-from greenscope.app.backends.native_hooks import hidden
-from greenscope.app.backends.native_sift import BIRTHS, NativeSift
+from greenscope.app.backends.native_hooks import BORN, hidden
+from greenscope.app.backends.native_sift import NativeSift
 from greenscope.app.backends.native_view import thread_of
 from greenscope.app.backends.whose import program_site
 from greenscope.app.model import Drained, Event, ExceptionRecord, GreenletRecord, GreenletSample
@@ -67,14 +67,13 @@ class NativeDrain:
 
     def _tell(self, noted: list[Any], events: list[Event]) -> None:
         kind, t, id, what, *more = noted
-        if kind in BIRTHS:
-            function, parent, code, lasti = more
-            parent, groups = (parent, ()) if kind == "spawned" else parent
+        if kind == BORN:
+            function, parent, code, lasti, groups = more
             record = self.record(t, id, what, function, parent, code, lasti)
             self.known[id] = record
             self._unbegun[id] = None
             events.append(Event("spawned", t, greenlet=id, record=record))
-            for group in groups:
+            for group in groups or ():
                 self._member_of.setdefault(id, []).append(group)
                 events.append(Event("grouped", t, greenlet=id, group=group))
         elif kind in ENDS:

@@ -8,10 +8,11 @@ The buffer is one flat list, WIDTH entries a note: to extend it costs a third of
 tuple that stays, and nothing more for the garbage collector to go through.
 
     on_adopted      what lived already, or is a raw greenlet: no place, no parent
-    on_spawned      "spawned", t, id, hub, function, parent id, code, instruction
-                    "joined", with (parent id, groups), for one that was put into groups before
-    on_succeeded    "ended", t, None, ids, times of beginning, accounts: a list each, one note a batch
-                    of those killed one note each, as of those that failed
+    on_spawned      "spawned", t, id, hub, function, parent id, code, instruction, groups
+                    groups: numbers of those it was put into before, None for none
+    on_succeeded    "ended", t, kind, ids, times of beginning, accounts: a list each, one note a batch,
+                    another one for those of it that were killed
+                    kind, t, id, began, account: for one that ends alone
     on_failed       kind, t, id, began, account, exc_info
     others          kind, t, id, group
 
@@ -33,7 +34,7 @@ from typing import Any, NamedTuple
 import greenscope.runtime
 from greenscope.app.backends.frames import under
 from greenscope.runtime.exceptions import GreenletExit
-from greenscope.runtime.instruments import STARTED, hooks
+from greenscope.runtime.instruments import STARTED
 from greenscope.runtime.pool import Group, Pool
 
 _RUNTIME = os.path.dirname(os.path.abspath(greenscope.runtime.__file__))
@@ -50,7 +51,9 @@ _BETWEEN = frozenset(
 #: how a Group and a Pool link themselves to the end of a member
 _DISCARDS = (Group._discard, Pool._discard)
 #: entries of the buffer that make one note
-WIDTH = 8
+WIDTH = 9
+#: a birth, and an end without a kill or an error
+BORN, LIVED = "spawned", "succeeded"
 #: ends that make one note at most
 BATCH = 500
 #: what values, or names, are when there are none
@@ -66,6 +69,7 @@ class Hooks(NamedTuple):
     on_adopted: Callable[[Any], None]
     on_succeeded: Callable[[list[Any]], None]
     on_failed: Callable[[list[Any]], None]
+    on_kill_requested: Callable[[Any], None]
     on_grouped: Callable[[Any, Any], None]
     on_ungrouped: Callable[[Any, Any], None]
 
@@ -85,8 +89,8 @@ def make_hooks(
     `named` gets the names, by id, of those that end and were given one; `groups` holds references to the groups
     that are known, and `adopt_group` registers another one.
     """
-    #: a reference to the group that was joined last, and its number
-    latest_group: tuple[Callable[[], Any], int] = (lambda: None), 0
+    #: a reference to the group that was joined last, and its number, alone in a tuple
+    latest_group: tuple[Callable[[], Any], tuple[int, ...]] = (lambda: None), ()
     next_id = count(1).__next__
     note = buffer.extend
     limit *= WIDTH
@@ -94,8 +98,8 @@ def make_hooks(
     clock = monotonic
     files = _BETWEEN
     forget = alive.pop
-
     discards = _DISCARDS
+    method = MethodType
     #: a reference to who spawned last, and its id: most have many children in a row
     latest: tuple[Any, int | None] = None, None
 
@@ -108,10 +112,9 @@ def make_hooks(
             drop("spawned")
             return
         try:
-            frame: Any = frame_at(hooks.depth)  # this, start(), spawn(); then the program, or a method of Group
-        except ValueError:  # a thread spawns while another one starts
+            frame: Any = frame_at(greenlet._depth)  # the program, or a method of Group
+        except ValueError:  # spawn() was called by C alone
             frame = frame_at(STARTED)
-        hooks.depth = STARTED
         code = frame.f_code
         while code.co_filename in files:
             back = frame.f_back
@@ -129,21 +132,25 @@ def make_hooks(
                 latest = spawner, parent
             except AttributeError:
                 parent = None
-        if greenlet._links:
-            into = groups_of(greenlet._links)
-            if into:
-                note(("joined", clock(), id, greenlet.hub, greenlet._run, (parent, into), code, frame.f_lasti))
-                return
-        note(("spawned", clock(), id, greenlet.hub, greenlet._run, parent, code, frame.f_lasti))
+        into = None
+        links = greenlet._links
+        if links:
+            link, last_in = links[0], latest_group
+            if (
+                link.__class__ is method
+                and last_in[0]() is link.__self__
+                and link.__func__ in discards
+                and len(links) == 1
+            ):
+                into = last_in[1]
+            else:
+                into = groups_of(links)
+        note((BORN, clock(), id, greenlet.hub, greenlet._run, parent, code, frame.f_lasti, into))
 
-    def groups_of(links: Any) -> list[int]:
+    def groups_of(links: Any) -> tuple[int, ...] | None:
         """Return the groups of one that is started now: each has linked itself to its end."""
-        into = []
-        for link in links:
-            if link.__class__ is MethodType and link.__func__ in discards:
-                owner = link.__self__
-                into.append(latest_group[1] if latest_group[0]() is owner else number_of(owner))
-        return into
+        owners = [link.__self__ for link in links if link.__class__ is method and link.__func__ in discards]
+        return tuple([number_of(owner) for owner in owners]) or None
 
     def number_of(group: Any) -> int:
         nonlocal latest_group
@@ -151,67 +158,76 @@ def make_hooks(
         known = groups.get(number)
         if known is None or known() is not group:
             number = adopt_group(group)
-        latest_group = groups[number], number
+        latest_group = groups[number], (number,)
         return number
 
     def on_adopted(greenlet: Any) -> None:
         id = greenlet.watch_id = next_id()
         alive[id] = greenlet
         hub = getattr(greenlet, "hub", None)
-        note(("spawned", clock(), id, hub, getattr(greenlet, "_run", None), None, None, 0))
+        note((BORN, clock(), id, hub, getattr(greenlet, "_run", None), None, None, 0, None))
 
     def on_succeeded(greenlets: list[Any]) -> None:
+        if len(greenlets) == 1:
+            greenlet: Any = greenlets[0]
+            id: Any = getattr(greenlet, "watch_id", None)
+            if alive.get(id, 0) is greenlet:
+                del alive[id]
+                value = greenlet.value
+                if value is not None and issubclass(type(value), GreenletExit):
+                    end("killed", id, greenlet)
+                else:
+                    end(LIVED, id, greenlet)
+            return
         if len(greenlets) > BATCH:
             for at in range(0, len(greenlets), BATCH):
                 on_succeeded(greenlets[at : at + BATCH])
             return
         values = [greenlet.value for greenlet in greenlets]
+        if any(map(is_not, values, NONE)):
+            exits = {one for one in set(map(type, values)) if issubclass(one, GreenletExit)}
+            if exits:
+                end_all("killed", [one for one in greenlets if type(one.value) in exits])
+                greenlets = [one for one in greenlets if type(one.value) not in exits]
+                if not greenlets:
+                    return
+        del values  # which are the program's
+        end_all(LIVED, greenlets)
+
+    def end_all(kind: str, greenlets: list[Any]) -> None:
+        """Note the ends of a batch, of those that are known."""
         try:
             ids = [greenlet.watch_id for greenlet in greenlets]
-            known = not any(map(is_not, values, NONE)) or not any(
-                issubclass(one, GreenletExit) for one in set(map(type, values))
-            )
+            found = list(map(forget, ids, NONE))
+            known = not any(map(is_not, found, greenlets))  # `!=` could be the program's code
+            if not known:
+                alive.update((id, one) for id, one in zip(ids, found, strict=True) if one is not None)
         except AttributeError:
             known = False
-        if known:
-            found = list(map(forget, ids, NONE))
-            if any(map(is_not, found, greenlets)):  # `!=` could be the program's code
-                alive.update((id, one) for id, one in zip(ids, found, strict=True) if one is not None)
-                known = False
-        if not known:
-            greenlets, ids = one_by_one(greenlets)
-        del values  # which are the program's
-        names = [greenlet._name for greenlet in greenlets]
+        if not known:  # some lived before we watched, were never started, or ended already
+            greenlets = [one for one in greenlets if lives(getattr(one, "watch_id", None), one)]
+            ids = [greenlet.watch_id for greenlet in greenlets]
+            if not ids:
+                return
+            for id in ids:
+                forget(id)
         if len(buffer) >= limit:
             for _ in ids:
-                drop("succeeded")
+                drop(kind)
             return
+        names = [greenlet._name for greenlet in greenlets]
         began = [greenlet._began for greenlet in greenlets]
-        note(("ended", clock(), None, ids, began, [greenlet._account for greenlet in greenlets], None, None))
+        accounts = [greenlet._account for greenlet in greenlets]
+        note(("ended", clock(), kind, ids, began, accounts, None, None, None))
         if any(map(is_not, names, NONE)):
             named.update((id, name) for id, name in zip(ids, names, strict=True) if name is not None)
-
-    def one_by_one(greenlets: list[Any]) -> tuple[list[Any], list[int]]:
-        """Note those that were killed; return the others that are known, with their ids."""
-        left, ids = [], []
-        for greenlet in greenlets:
-            id: Any = getattr(greenlet, "watch_id", None)
-            if not lives(id, greenlet):
-                continue  # it lived before we watched, was never started, or ended already
-            del alive[id]
-            if isinstance(greenlet.value, GreenletExit):
-                end("killed", id, greenlet, None)
-            else:
-                left.append(greenlet)
-                ids.append(id)
-        return left, ids
 
     def lives(id: Any, greenlet: Any) -> bool:
         return alive.get(id) is greenlet
 
-    def end(kind: str, id: int, greenlet: Any, exc_info: Any) -> None:
+    def end(kind: str, id: int, greenlet: Any, exc_info: Any = None) -> None:
         if len(buffer) < limit:
-            note((kind, clock(), id, greenlet._began, greenlet._account, exc_info, None, None))
+            note((kind, clock(), id, greenlet._began, greenlet._account, exc_info, None, None, None))
             if greenlet._name is not None:
                 named[id] = greenlet._name
         else:
@@ -224,6 +240,15 @@ def make_hooks(
                 del alive[id]
                 end("killed" if id in killing else "failed", id, greenlet, greenlet._exc_info)
 
+    def on_kill_requested(greenlet: Any) -> None:
+        id: Any = getattr(greenlet, "watch_id", None)
+        if alive.get(id, 0) is greenlet:
+            now = killing[id] = clock()
+            if len(buffer) < limit:
+                note(("kill_requested", now, id, None, None, None, None, None, None))
+            else:
+                drop("kill_requested")
+
     def on_grouped(group: Any, greenlet: Any) -> None:
         change("grouped", group, greenlet)
 
@@ -235,11 +260,11 @@ def make_hooks(
         if not lives(id, greenlet):
             return  # its start will tell
         if len(buffer) < limit:
-            note((kind, clock(), id, number_of(group), None, None, None, None))
+            note((kind, clock(), id, number_of(group), None, None, None, None, None))
         else:
             drop(kind)
 
-    return Hooks(on_spawned, on_adopted, on_succeeded, on_failed, on_grouped, on_ungrouped)
+    return Hooks(on_spawned, on_adopted, on_succeeded, on_failed, on_kill_requested, on_grouped, on_ungrouped)
 
 
 class _Twin:
@@ -250,6 +275,7 @@ class _Twin:
     _account = None
     _run = None
     _links = None
+    _depth = STARTED
     watch_id = 0
 
     def spawning_greenlet(self) -> "_Twin":

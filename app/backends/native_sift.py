@@ -12,26 +12,24 @@ There may be ten thousand notes in a tick: whatever is done with each of them is
 interpreter's own loops, over slices and sets.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from greenscope.app.backends.native_hooks import WIDTH
+from greenscope.app.backends.native_hooks import BORN, LIVED, WIDTH
 
 if TYPE_CHECKING:
     from greenscope.app.backends.native import NativeProbe
 
 #: greenlets that lived and succeeded between two drains and are told one by one: per second, and at once
 SHORT_RATE, SHORT_BURST = 100, 500
-#: kinds of notes that tell of a birth
-BIRTHS = ("spawned", "joined")
 #: notes worked off per drain, where each greenlet of a batch counts
 TAKEN = 20_000
 
 #: where in a note of "ended" the ids are, and when they began, and their accounts
 IDS, BEGAN, ACCOUNTS = 3, 4, 5
-#: where in a note of "joined" (parent id, groups) is, and the group in one of "grouped"
-PARENT, GROUP = 5, 3
+#: where in a note the id is (in one of "ended" the kind), the group in one of "grouped", the groups in a birth
+ID, GROUP, GROUPS = 2, 3, 8
 
 
 class NativeSift:
@@ -62,30 +60,32 @@ class NativeSift:
         pending = buffer[:]
         batches = list(where(pending[::WIDTH], "ended"))
         # who has succeeded by now is to be known when its birth is told
-        succeeded: set[int] = set().union(*(pending[at * WIDTH + IDS] for at in batches))
+        succeeded = {pending[at * WIDTH + ID] for at in where(pending[::WIDTH], LIVED)}
+        succeeded.update(*(pending[at * WIDTH + IDS] for at in batches if pending[at * WIDTH + ID] == LIVED))
         taken = self._cut(pending, batches)
         notes = pending[: taken * WIDTH]
         del buffer[: taken * WIDTH]
-        kinds, ids = notes[::WIDTH], notes[2::WIDTH]
+        kinds, ids = notes[::WIDTH], notes[ID::WIDTH]
         self._shed_births(kinds, ids, succeeded)
-        if not self._shed:
+        shed = self._shed
+        if not shed:
             kept: Iterable[int] = range(0, len(notes), WIDTH)
         else:
-            shed = self._shed
-            for at in where(kinds, "joined"):
-                if ids[at] in shed:
-                    self._count_members(notes[at * WIDTH + PARENT][1])
+            for id, groups in zip(ids, notes[GROUPS::WIDTH], strict=True):
+                if groups and id in shed:
+                    self._count_members(groups)
             for at in where(kinds, "grouped"):
                 if ids[at] in shed:
-                    self._count_members([notes[at * WIDTH + GROUP]])
+                    self._count_members((notes[at * WIDTH + GROUP],))
             kept = [at for at, id in zip(range(0, len(notes), WIDTH), ids, strict=True) if id not in shed]
+            self._forget_ends({ids[at] for at in where(kinds, LIVED)})
         for at in kept:
             if notes[at] == "ended":
-                yield from self._ends(notes[at + 1], *notes[at + IDS : at + ACCOUNTS + 1])
+                yield from self._ends(*notes[at + 1 : at + ACCOUNTS + 1])
             else:
                 yield notes[at : at + WIDTH]
 
-    def _count_members(self, groups: list[int]) -> None:
+    def _count_members(self, groups: Iterable[int]) -> None:
         for group in groups:
             counts = self.unseen.setdefault(group, {"spawned": 0, "succeeded": 0})
             counts["spawned"] += 1
@@ -109,7 +109,7 @@ class NativeSift:
 
     def _shed_births(self, kinds: list[Any], ids: list[Any], succeeded: set[int]) -> None:
         """Choose, among those that were born and have succeeded since, who is told."""
-        born = [id for kind, id in zip(kinds, ids, strict=True) if kind in BIRTHS]
+        born = [id for kind, id in zip(kinds, ids, strict=True) if kind == BORN]
         if born:
             self.newest = max(self.newest, max(born))
         short = [id for id in born if id in succeeded]
@@ -117,24 +117,31 @@ class NativeSift:
         self._left -= told
         if len(short) > told:
             self._shed.update(short[told:])
-            self._drop("spawned", len(short) - told)
+            self._drop(BORN, len(short) - told)
 
-    def _ends(self, t: float, ids: list[int], began: list[float], accounts: list[Any]) -> Iterator[list[Any]]:
+    def _ends(
+        self, t: float, kind: str, ids: list[int], began: list[float], accounts: list[Any]
+    ) -> Iterator[list[Any]]:
         """Give a note for each end of a batch, but for those whose birth was shed."""
+        gone = self._forget_ends(ids)
+        if len(gone) == len(ids):
+            return
+        for id, since, account in zip(ids, began, accounts, strict=True):
+            if id not in gone:
+                yield [kind, t, id, since, account, None]
+
+    def _forget_ends(self, ids: Collection[int]) -> set[int]:
+        """Count, of these ends, those whose birth was shed; return them."""
         shed = self._shed
         gone = shed.intersection(ids) if shed else shed
         if gone:
             shed -= gone
-            self._drop("succeeded", len(gone))
+            self._drop(LIVED, len(gone))
             named = self.probe.named
             if named:
                 for id in gone:
                     named.pop(id, None)
-            if len(gone) == len(ids):
-                return
-        for id, since, account in zip(ids, began, accounts, strict=True):
-            if id not in gone:
-                yield ["succeeded", t, id, since, account, None, None, None]
+        return gone
 
     def _drop(self, kind: str, count: int) -> None:
         self.dropped[kind] = self.dropped.get(kind, 0) + count
