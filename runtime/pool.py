@@ -96,9 +96,9 @@ class Group(MappingMixin):
         members.add(greenlet)
         if hooks.grouped:
             try:
-                started = greenlet._state >= PENDING
+                started = greenlet._state
             except AttributeError:
-                started = True
+                started = PENDING
             if started:
                 hooks.call("grouped", self, greenlet)
 
@@ -110,13 +110,6 @@ class Group(MappingMixin):
         members.remove(greenlet)
         if self.dying:
             self.dying.discard(greenlet)
-        if hooks.ungrouped:
-            try:
-                alive = greenlet._state < VALUE
-            except AttributeError:
-                alive = True
-            if alive:
-                hooks.call("ungrouped", self, greenlet)
         if self._empty is not None and not members:
             empty, self._empty = self._empty, None
             empty.set()
@@ -125,6 +118,8 @@ class Group(MappingMixin):
     def discard(self, greenlet: Any) -> None:
         """Let a greenlet go that may live on; a no-op when it is no member."""
         if self._discard(greenlet):
+            if hooks.ungrouped and getattr(greenlet, "_state", PENDING) < VALUE:
+                hooks.call("ungrouped", self, greenlet)
             unlink = getattr(greenlet, "unlink", None)
             if unlink is not None:
                 unlink(self._discard)

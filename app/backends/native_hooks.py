@@ -49,7 +49,7 @@ _BETWEEN = frozenset(
     if name.endswith(".py")
 )
 #: how a Group and a Pool link themselves to the end of a member
-_DISCARDS = (Group._discard, Pool._discard)
+_DISCARDS = frozenset({Group._discard, Pool._discard})
 #: entries of the buffer that make one note
 WIDTH = 9
 #: a birth, and an end without a kill or an error
@@ -102,9 +102,11 @@ def make_hooks(
     method = MethodType
     #: a reference to who spawned last, and its id: most have many children in a row
     latest: tuple[Any, int | None] = None, None
+    #: what of the program spawned last
+    own_code: Any = None
 
     def on_spawned(greenlet: Any) -> None:
-        nonlocal latest
+        nonlocal latest, own_code
         id = next_id()
         greenlet.watch_id = id
         alive[id] = greenlet
@@ -116,7 +118,10 @@ def make_hooks(
         except ValueError:  # spawn() was called by C alone
             frame = frame_at(STARTED)
         code = frame.f_code
-        while code.co_filename in files:
+        while code is not own_code:
+            if code.co_filename not in files:
+                own_code = code
+                break
             back = frame.f_back
             if back is None:
                 break
