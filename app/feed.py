@@ -24,6 +24,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from greenscope.app.breath import breathe
 from greenscope.app.details import greenlet_detail, group_detail
 from greenscope.app.findings.diagnosis import Diagnosis
 from greenscope.app.formatting import Clock, event_fields, hub_row, safe_text, safe_value
@@ -168,6 +169,7 @@ class Feed(Ticker):
                 self.ring.append(
                     Entry(self.ring.last_seq + 1, event.kind, event.t, event, self.population.apply(event))
                 )
+                breathe()
             self.diagnosis.read()
             if burst:
                 self._tell_subscribers()
@@ -297,8 +299,13 @@ class Feed(Ticker):
         lives = self.population.lives
         oldest = now - self.limits.sample_age
         self.look([id for id in ids if id in lives and lives[id].sampled < oldest])
-        found = (self.population.find(id) for id in ids)
-        return [self._rows.make(life, now) for life in found if life is not None]
+        rows = []
+        for id in ids:
+            life = self.population.find(id)
+            if life is not None:
+                rows.append(self._rows.make(life, now))
+                breathe()
+        return rows
 
     def record(self, id: int) -> GreenletRecord | None:
         """Return the birth record of a greenlet, live or still remembered."""

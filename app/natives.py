@@ -1,4 +1,4 @@
-"""What is native also in a program that gevent has patched: a socket, and a pause.
+"""What is native also in a program that gevent has patched: a socket, a sleep, and a pause.
 
 A patched socket belongs to the hub of the thread that makes it, and a patched sleep waits in that hub; where there is
 none, gevent makes one, for ever. `watch()` and `close()` may be called in any native thread, which must not get a hub
@@ -8,6 +8,7 @@ of its own by that. gevent is asked only where the program has loaded it.
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 
@@ -15,6 +16,10 @@ def _original(module: str, name: str, here: Any) -> Any:
     """Return a function of the standard library as it was before any patching."""
     monkey = sys.modules.get("gevent.monkey")
     return here if monkey is None else monkey.get_original(module, name)
+
+
+#: sleeps natively; imported before or after patching, it is the same
+native_sleep: Callable[[float], None] = _original("time", "sleep", time.sleep)
 
 
 def native_socket(family: int, kind: int, protocol: int = 0) -> socket.socket:

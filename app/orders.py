@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from greenscope.app.breath import breathe
 from greenscope.app.model import Figures, GreenletSample
 from greenscope.app.population import Population
 from greenscope.app.query import GreenletQuery
@@ -98,6 +99,7 @@ class Orders:
         mark = time.perf_counter()
         try:
             for _ in self._steps(query, selection):
+                breathe()
                 await asyncio.sleep(time.perf_counter() - mark if gently else 0)
                 mark = time.perf_counter()
             self._keep(key, selection)

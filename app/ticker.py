@@ -11,10 +11,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from greenscope.app.breath import HOLD, breathe
 from greenscope.app.selection import Steps
-
-#: seconds after which a tick lets the event loop, and the program, go on: each time costs both a change of threads
-BREATH = 0.002
 
 
 class Ticker(ABC):
@@ -74,7 +72,8 @@ class Ticker(ABC):
         if not self._ticking:
             begun = time.perf_counter()
             for _ in self._tick_steps():
-                if time.perf_counter() - begun > BREATH:
+                breathe()
+                if time.perf_counter() - begun > HOLD:
                     await asyncio.sleep(0)
                     begun = time.perf_counter()
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from greenscope.app.attention import alerts_of
+from greenscope.app.breath import breathe
 from greenscope.app.feed import Feed
 from greenscope.app.formatting import parse_ident
 from greenscope.app.query import GreenletQuery, QueryError, parse_query
@@ -225,6 +226,7 @@ def _difference(old: State, new: State) -> State:
 def _row_changes(old: dict[str, Any], new: dict[str, Any], ages: dict[str, Any]) -> State:
     changed: dict[str, Any] = {}
     for id, row in new.items():
+        breathe()
         was = old.get(id)
         if was is None:
             changed[id] = {**row, "age": ages[id]}

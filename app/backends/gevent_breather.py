@@ -18,8 +18,8 @@ from time import monotonic
 
 from gevent.hub import MAIN_THREAD_IDENT
 
-from greenscope.app.backends.gevent_discovery import native_sleep
 from greenscope.app.backends.gevent_lane import Lane
+from greenscope.app.natives import native_sleep
 
 #: seconds between two calls
 PERIOD = 0.05

@@ -56,7 +56,6 @@ def _native(module: str, name: str) -> Any:
 
 _get_ident: Callable[[], int] = _native("_thread", "get_ident")
 start_new_thread: Callable[..., int] = _native("_thread", "start_new_thread")
-native_sleep: Callable[[float], None] = _native("time", "sleep")
 allocate_lock: Callable[[], Any] = _native("_thread", "allocate_lock")
 
 

@@ -33,6 +33,7 @@ from greenscope.app.backends.gevent_registry import (
 )
 from greenscope.app.backends.gevent_view import GeventView
 from greenscope.app.backends.whose import program_site
+from greenscope.app.breath import breathe
 from greenscope.app.model import Drained, Event, GreenletRecord, GreenletSample, Site
 
 #: log items taken by one drain; the rest waits for the next
@@ -84,6 +85,7 @@ class EventMaker:
                         self._other(item, events)
                 except Exception as error:
                     registry.fault("events", error)
+                breathe()
         events.sort(key=_time_of)
         dropped, registry.dropped = registry.dropped, {}
         unseen: dict[int, dict[str, int]] = {}

@@ -21,6 +21,7 @@ from greenscope.app.backends.gevent_records import sample as make_sample
 from greenscope.app.backends.gevent_registry import Entry, GroupEntry, Registry
 from greenscope.app.backends.gevent_waits import WaitReader
 from greenscope.app.backends.whose import Whose, program_site
+from greenscope.app.breath import breathe
 from greenscope.app.model import Figures, GreenletSample, GroupSample, Stack, State
 
 #: callbacks in the loop's queue that are looked through for wake-ups
@@ -44,6 +45,7 @@ class GeventView:
         find = self.registry.find
         samples = []
         for id in ids:
+            breathe()
             entry = find(id)
             greenlet = None if entry is None else entry()
             if entry is not None and greenlet is not None:

@@ -1,11 +1,9 @@
 """Records and events made of what the native hooks noted: per tick, in the dashboard's thread.
 
-`native_sift` says which notes are told. Telling lets go of the interpreter every BREATH
-notes, since the program waits for it meanwhile.
+`native_sift` says which notes are told.
 """
 
 import itertools
-from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends.frames import function_of, safe_text, site_at, traceback_sites
@@ -13,6 +11,7 @@ from greenscope.app.backends.native_hooks import BORN, hidden
 from greenscope.app.backends.native_sift import NativeSift
 from greenscope.app.backends.native_view import thread_of
 from greenscope.app.backends.whose import program_site
+from greenscope.app.breath import breathe
 from greenscope.app.model import Drained, Event, ExceptionRecord, GreenletRecord, GreenletSample
 from greenscope.runtime.accounting import Account
 from greenscope.runtime.greenlet import Greenlet
@@ -20,8 +19,6 @@ from greenscope.runtime.greenlet import Greenlet
 if TYPE_CHECKING:
     from greenscope.app.backends.native import NativeProbe
 
-#: notes told between two breaths
-BREATH = 200
 #: greenlets that are asked per drain whether they have begun
 BEGUN_PER_DRAIN = 5_000
 
@@ -50,14 +47,13 @@ class NativeDrain:
         events: list[Event] = []
         dropped, probe.dropped = probe.dropped, {}
         self._lost |= dropped
-        for told, noted in enumerate(self.sift.take(), 1):
+        for noted in self.sift.take():
             try:
                 self._tell(noted, events)
             except Exception as error:
                 probe.faults.append(f"{noted[0]}: {type(error).__name__}: {error}")
                 del probe.faults[:-20]
-            if told % BREATH == 0:
-                sleep(0)
+            breathe()
         self._tell_begun(events)
         if any(kind in self._lost for kind in ENDS) and not probe.buffer:
             self._forget_lost()

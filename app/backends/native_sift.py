@@ -17,6 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends.native_hooks import BORN, LIVED, WIDTH
+from greenscope.app.breath import breathe
 
 if TYPE_CHECKING:
     from greenscope.app.backends.native import NativeProbe
@@ -63,10 +64,13 @@ class NativeSift:
         succeeded = {pending[at * WIDTH + ID] for at in where(pending[::WIDTH], LIVED)}
         succeeded.update(*(pending[at * WIDTH + IDS] for at in batches if pending[at * WIDTH + ID] == LIVED))
         taken = self._cut(pending, batches)
+        breathe()
         notes = pending[: taken * WIDTH]
         del buffer[: taken * WIDTH]
         kinds, ids = notes[::WIDTH], notes[ID::WIDTH]
+        breathe()
         self._shed_births(kinds, ids, succeeded)
+        breathe()
         shed = self._shed
         if not shed:
             kept: Iterable[int] = range(0, len(notes), WIDTH)
@@ -74,13 +78,16 @@ class NativeSift:
             for id, groups in zip(ids, notes[GROUPS::WIDTH], strict=True):
                 if groups and id in shed:
                     self._count_members(groups)
+            breathe()
             for at in where(kinds, "grouped"):
                 if ids[at] in shed:
                     self._count_members((notes[at * WIDTH + GROUP],))
             kept = [at for at, id in zip(range(0, len(notes), WIDTH), ids, strict=True) if id not in shed]
             self._forget_ends({ids[at] for at in where(kinds, LIVED)})
+        breathe()
         for at in kept:
             if notes[at] == "ended":
+                breathe()
                 yield from self._ends(*notes[at + 1 : at + ACCOUNTS + 1])
             else:
                 yield notes[at : at + WIDTH]

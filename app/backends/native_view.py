@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from greenscope.app.backends.frames import current_frame, outside, safe_text, walk, with_source
 from greenscope.app.backends.native_hooks import hidden
 from greenscope.app.backends.whose import Whose, is_observer
+from greenscope.app.breath import breathe
 from greenscope.app.model import Figures, GreenletSample, GroupSample, HubSample, Site, Stack, State, WaitRecord
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.pool import Pool
@@ -44,6 +45,7 @@ class NativeView:
         alive = self.probe.alive
         samples: list[GreenletSample] = []
         for id in ids:
+            breathe()
             greenlet = alive.get(id)
             if greenlet is not None:
                 try:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from greenscope.app.attention import alerts_of
+from greenscope.app.breath import breathe
 from greenscope.app.pages.environment import build_environment
 from greenscope.app.pages.page import Page
 from greenscope.app.probe import Capability
@@ -73,28 +74,33 @@ def render(
     from greenscope.app.pages import PAGES
 
     dashboard = request.app.state.dashboard
-    html = (
-        build_environment()
-        .get_template(template)
-        .render(
-            **frame(request, title or page.title),
-            page=page,
-            pages=[entry for entry in PAGES if entry.menu or (entry.name == "processes" and dashboard.feed.several)],
-            health=health_of(dashboard),
-            counts=dashboard.feed.counts(),
-            group_count=len(dashboard.feed.groups()),
-            alerts=alerts_of(dashboard.feed).counts(),
-            turns=dashboard.feed.series()["hub_lag"][-TURNS_SHOWN:],
-            **context,
-        )
+    html = _fill(
+        template,
+        **frame(request, title or page.title),
+        page=page,
+        pages=[entry for entry in PAGES if entry.menu or (entry.name == "processes" and dashboard.feed.several)],
+        health=health_of(dashboard),
+        counts=dashboard.feed.counts(),
+        group_count=len(dashboard.feed.groups()),
+        alerts=alerts_of(dashboard.feed).counts(),
+        turns=dashboard.feed.series()["hub_lag"][-TURNS_SHOWN:],
+        **context,
     )
     return HTMLResponse(html, status, headers=NO_STORE)
 
 
 def render_fragment(request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
     """Render a part of a page, which a script puts into its place (drawer, dialog)."""
-    html = build_environment().get_template(template).render(**frame(request, ""), **context)
+    html = _fill(template, **frame(request, ""), **context)
     return HTMLResponse(html, status, headers=NO_STORE)
+
+
+def _fill(template: str, **context: Any) -> str:
+    pieces = []
+    for piece in build_environment().get_template(template).generate(**context):
+        pieces.append(piece)
+        breathe()
+    return "".join(pieces)
 
 
 def frame(request: Request, title: str) -> dict[str, Any]:

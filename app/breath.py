@@ -1,0 +1,24 @@
+"""Letting the observed program go on, in the midst of our own work.
+
+Our thread and the program's share one interpreter. Who wants it asks for it, and gets it after the switch interval
+(5 ms): so long the program could stand still for each long piece of our work. So long pieces call `breathe` as they
+go, which lets go of the interpreter when they have had it for HOLD. It has to sleep for that: whoever lets go and asks
+again at once, as sleep(0) does, has it back before the other has woken.
+"""
+
+from time import perf_counter
+
+from greenscope.app.natives import native_sleep
+
+#: seconds for which our work may keep the interpreter, and for which it then lets go of it
+HOLD, PAUSE = 0.002, 0.0001
+
+_since = 0.0
+
+
+def breathe() -> None:
+    """Let others have the interpreter if our work has had it for long. Blocks for PAUSE then, and until it is free."""
+    global _since
+    if perf_counter() - _since > HOLD:
+        native_sleep(PAUSE)
+        _since = perf_counter()
