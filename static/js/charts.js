@@ -3,7 +3,7 @@
 // A point a second is kept for ten minutes, whatever the refresh rate, so a tab that is open for days stays as it was.
 
 import { all, find, setAttribute, setText } from "./dom.js";
-import { FORMATS } from "./format.js";
+import { FORMATS, compact } from "./format.js";
 
 /** @typedef {{t: number[]} & Record<string, (number | null)[]>} Series */
 /** @typedef {{key: string, lines: string[], format: string, floor?: number}} ChartSpec */
@@ -82,7 +82,7 @@ export class Charts {
         { stroke: ink, font, size: 22, gap: 6, space: 70, grid: { stroke: line, width: 1 }, ticks: { show: false },
           values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((t) => new Date(t * 1000).toTimeString().slice(0, 8)) },
         { stroke: ink, font, size: 56, ...(spec.format === "count" && { incrs: WHOLE }), gap: 4, space: 32, grid: { stroke: line, width: 1 }, ticks: { show: false },
-          values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((value) => write(value)) },
+          values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((value) => (spec.format === "duration" ? write(value) : compact(value, write))) },
       ],
       series: [{}, ...spec.lines.map((name) => ({
         label: name,

@@ -53,6 +53,11 @@ export function rate(value) {
   return value < 0.05 ? "0" : value < 99.95 ? value.toFixed(1) : grouped(Math.round(value));
 }
 
+const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+
+/** A number where there is little room, on an axis: as it is up to 9,999, then 10K, 1.5M. @param {number} value @param {(value: number) => string} write */
+export const compact = (value, write) => (value < 10_000 ? write(value) : COMPACT.format(value));
+
 /** @param {Figure} share */
 export function percent(share) {
   if (share == null) return DASH;

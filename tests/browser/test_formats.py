@@ -35,6 +35,18 @@ def test_browser_writes_as_the_server_does(tab: Any, name: str, values: list[Any
     assert ask(tab.page, "format.js", name, [[value] for value in values]) == [FORMATS[name](value) for value in values]
 
 
+def test_axis_writes_large_numbers_short(tab: Any) -> None:
+    tab.open("/")
+    written = tab.page.evaluate(
+        """async () => {
+            const script = document.querySelector('script[type=module]').src.replace('app.js', 'format.js');
+            const { compact, rate } = await import(script);
+            return [0, 9_999, 10_000, 250_000, 1_250_000, 3e9].map((value) => compact(value, rate));
+        }"""
+    )
+    assert written == ["0", "9,999", "10K", "250K", "1.3M", "3B"]
+
+
 def test_browser_draws_a_pool_as_the_server_does(tab: Any) -> None:
     tab.open("/audit")
     bars = [slot_bar(*pool) for pool in POOLS]
