@@ -140,7 +140,11 @@ class NativeDrain:
             what, file, line = function_of(function)
         if raw:
             self.probe.raws[id] = greenlet
-        spawned, from_dashboard = program_site(None if code is None else site_at(code, lasti))
+        site = None if code is None else site_at(code, lasti)
+        if site is not None and hidden(site.file):  # by a greenlet of the runtime's own: where that was spawned
+            spawner = None if parent is None else self.known.get(parent)
+            site = None if spawner is None else spawner.spawn_site
+        spawned, from_dashboard = program_site(site)
         return GreenletRecord(
             id=id,
             name=safe_text(name) if name is not None else f"{what.rpartition('.')[2]}-{id}",

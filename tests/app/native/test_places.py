@@ -4,7 +4,10 @@ import linecache
 import time
 from typing import Any
 
+import pytest
+
 from greenscope.app.backends.native import NativeProbe
+from greenscope.app.model import Event
 from greenscope.runtime import Greenlet, killall, sleep, spawn
 from greenscope.runtime.pool import Group, Pool
 from greenscope.runtime.socket import socketpair
@@ -29,6 +32,32 @@ def test_spawn_site_is_the_programs_own_line(thread: RuntimeThread, probe: Nativ
         site = sites[greenlet.watch_id]
         assert site is not None
         assert (site.file, site.function.rpartition(".")[2]) == (__file__, function)
+
+
+@pytest.mark.parametrize("mapping", ["map", "imap", "imap_unordered", "map_async"])
+def test_spawn_site_of_a_mapped_item_is_the_line_that_maps(
+    thread: RuntimeThread, probe: NativeProbe, mapping: str
+) -> None:
+    pool = Pool(3)
+
+    def handle(item: int) -> None:
+        sleep(0)
+
+    def map_items() -> None:
+        mapped = getattr(pool, mapping)(handle, range(5))
+        list(mapped.get() if mapping == "map_async" else mapped or ())
+
+    thread.call(map_items)
+    sites = [
+        event.record.spawn_site
+        for event in drain_until(probe, lambda seen: sum(_handles(e) for e in seen) == 5)
+        if _handles(event) and event.record is not None
+    ]
+    assert [site and (site.file, site.function.rpartition(".")[2]) for site in sites] == [(__file__, "map_items")] * 5
+
+
+def _handles(event: Event) -> bool:
+    return event.record is not None and event.record.function.endswith("handle")
 
 
 def test_spawn_site_is_not_in_the_library_that_the_program_called(thread: RuntimeThread, probe: NativeProbe) -> None:
