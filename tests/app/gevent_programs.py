@@ -24,9 +24,12 @@ def id_of(probe, greenlet):
 """
 
 
-def start(body: str, first: str = "", more: tuple[str, ...] = (), stdin: int | None = None) -> "subprocess.Popen[str]":
+def start(
+    body: str, first: str = "", more: tuple[str, ...] = (), stdin: int | None = None, prelude: str = PRELUDE
+) -> "subprocess.Popen[str]":
+    """Start a program: `first`, what all share, and the body; `more` are options of Python."""
     return subprocess.Popen(
-        [sys.executable, *more, "-c", first + PRELUDE + textwrap.dedent(body)],
+        [sys.executable, *more, "-c", first + prelude + textwrap.dedent(body)],
         env={**os.environ, "PYTHONPATH": str(ROOT / ".dev"), "PYTHONWARNINGS": "error"},
         stdin=stdin,
         stdout=subprocess.PIPE,
@@ -35,14 +38,25 @@ def start(body: str, first: str = "", more: tuple[str, ...] = (), stdin: int | N
     )
 
 
-def run(body: str, first: str = "", timeout: float = 30, more: tuple[str, ...] = ()) -> tuple[int, str, str]:
+def run(
+    body: str, first: str = "", timeout: float = 30, more: tuple[str, ...] = (), prelude: str = PRELUDE
+) -> tuple[int, str, str]:
     """Run a program to its end; return (exit status, output, errors)."""
-    process = start(body, first, more)
+    process = start(body, first, more, prelude=prelude)
     try:
         output, errors = process.communicate(timeout=timeout)
     finally:
         process.kill()
     return process.returncode, output, errors
+
+
+def answer_of(body: str, prelude: str, first: str = "", timeout: float = 30) -> dict[str, Any]:
+    """Run a program to its end and return what it answered; what it writes to stderr must be nothing."""
+    status, output, errors = run(body, first, timeout, prelude=prelude)
+    assert status == 0, errors
+    assert errors == ""
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return found
 
 
 def ask(base: str, path: str = "api/health") -> Any:

@@ -1,14 +1,9 @@
 """Runs a program on real gevent in a process of its own, since patching is global."""
 
-import json
-import os
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.app.gevent_programs import answer_of
+
 PRELUDE = """
 import gc, json, sys, time
 import gevent
@@ -38,16 +33,4 @@ def look(probe, greenlet):
 
 def run(body: str, timeout: float = 30) -> dict[str, Any]:
     """Run a gevent program to its end and return what it answered; what it writes to stderr must be nothing."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".dev"), "PYTHONWARNINGS": "error"}
-    done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + textwrap.dedent(body)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return answer_of(body, PRELUDE, timeout=timeout)

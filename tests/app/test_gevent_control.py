@@ -1,18 +1,13 @@
 """Kill, resize and spawn in a real gevent program, asked from a native thread as the dashboard does."""
 
-import json
-import os
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.app.gevent_programs import answer_of
+
 pytest.importorskip("gevent")
 
-ROOT = Path(__file__).resolve().parents[2]
 PRELUDE = """
 import json, time
 import gevent
@@ -51,18 +46,7 @@ def parked():
 def run(body: str, patched: bool = False, timeout: float = 30) -> dict[str, Any]:
     """Run a gevent program to its end and return what it answered; what it writes to stderr must be nothing."""
     patch = "from gevent import monkey; monkey.patch_all()\n" if patched else ""
-    done = subprocess.run(
-        [sys.executable, "-c", patch + PRELUDE + textwrap.dedent(body)],
-        env={**os.environ, "PYTHONPATH": str(ROOT / ".dev"), "PYTHONWARNINGS": "error"},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return answer_of(body, PRELUDE, patch, timeout)
 
 
 @pytest.mark.parametrize("patched", [False, True])
