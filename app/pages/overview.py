@@ -62,7 +62,7 @@ Rates = Mapping[str, Mapping[str, float]]
 def _rated(rates: Rates, key: str, title: str, hint: str) -> Tile:
     """Make the tile of a rate: over the last second, and below over ten."""
     tile = Tile(f"{key}-rate", title, rates["1s"].get(key), hint, "rate", f"rates.1s.{key}", "/s")
-    return replace(tile, sub_path=f"rates.10s.{key}", sub_value=rates["10s"].get(key), after="/s over 10 s")
+    return replace(tile, sub_path=f"rates.10s.{key}", sub_value=rates["10s"].get(key), before="10 s:", after="/s")
 
 
 def _counted(counts: Counts, state: State, hint: str, after: str) -> Tile:
@@ -76,9 +76,10 @@ def make_tiles(counts: Counts, rates: Rates, health: Mapping[str, Any]) -> list[
     lag, failing = health["hub_lag"] or 0.0, rates["10s"].get("failed", 0.0)
     live = sum(counts.get(state, 0) for state in LIVE_STATES)
     failed = replace(
-        _counted(counts, "failed", "Ended by an exception, so far", "/s over 10 s"),
+        _counted(counts, "failed", "Ended by an exception, so far", "/s"),
         link="/greenlets?state=failed&sort=-ended",
         level="bad" if failing >= 0.05 else "",
+        before="10 s:",
         sub_path="rates.10s.failed",
         sub_value=failing,
     )
@@ -99,11 +100,10 @@ def make_tiles(counts: Counts, rates: Rates, health: Mapping[str, Any]) -> list[
             "duration",
             "health.hub_lag",
             level="bad" if lag >= STUCK_LAG else "near" if lag >= SLOW_LAG else "",
-            before="worst",
+            before="1 s max",
             sub_path="health.longest_turn",
             sub_value=health["longest_turn"],
             sub_format="duration",
-            after="in 1 s",
         ),
     ]
 
