@@ -74,11 +74,16 @@ def close_account(raw: Any, task: Any, hub: Any) -> None:
     last = now - hub.now
     hub.now = now
     if raw.parked_at:
-        run, longest, since, began = raw.run_time + last, raw.longest_run, raw.since, task._began
+        run, longest, since, began = raw.run_time + last, raw.longest_run, raw.since, task._greenscope_began
         ready = now - (began if began > since else since) - run - raw.wait_time
-        task._account = (run, ready if ready > 0.0 else 0.0, raw.switches + 1, last if last > longest else longest)
+        task._greenscope_account = (
+            run,
+            ready if ready > 0.0 else 0.0,
+            raw.switches + 1,
+            last if last > longest else longest,
+        )
         # as clear_account() does, without the call
         raw.run_time = raw.wait_time = raw.longest_run = raw.since = raw.parked_at = 0.0
         raw.switches = 0
     else:
-        task._account = last
+        task._greenscope_account = last

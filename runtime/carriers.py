@@ -94,7 +94,7 @@ class Carrier(greenlet):
                 task._carrier = self
                 task._state = RUNNING
                 if hub.now:
-                    task._began = hub.now
+                    task._greenscope_began = hub.now
                 try:
                     kwargs = task.kwargs
                     value = task._run(*task.args, **kwargs) if kwargs else task._run(*task.args)
@@ -108,7 +108,7 @@ class Carrier(greenlet):
                             close_account(self, task, hub)
                         else:  # one slice, by far the most frequent life: no call and no tuple for it
                             now = monotonic()
-                            task._account = now - hub.now
+                            task._greenscope_account = now - hub.now
                             hub.now = now
                     task._on_value(value)
                     value = None

@@ -33,7 +33,7 @@ from greenscope.runtime.carriers import PENDING, VALUE, Carrier, borrow, strip
 from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.hub import Hub
-from greenscope.runtime.instruments import SPAWNED, STARTED, hooks
+from greenscope.runtime.instruments import SPAWNED, hooks
 from greenscope.runtime.joinable import ERROR, NEW, Joinable
 from greenscope.runtime.timers import Timer
 from greenscope.runtime.waiting import current_hub, interrupt_in_turn
@@ -80,11 +80,11 @@ class Greenlet(Joinable):
     #: what its greenlet-local data hang on (see local)
     _locals: Any = None
     _formatted: str | None = None
-    #: set while somebody watches: how many calls are between its start and the program, when it began, and at its end
-    #: where its time went
-    _depth = STARTED
-    _began = 0.0
-    _account: Account | None = None
+    #: set while somebody watches, under names that no program has: who it is, when it began, at its end where its
+    #: time went
+    _greenscope_id: int | None = None
+    _greenscope_began = 0.0
+    _greenscope_account: Account | None = None
 
     def __init__(self, run: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> None:
         if run is not None:
@@ -152,7 +152,7 @@ class Greenlet(Joinable):
         """Return a new started Greenlet; the arguments are the constructor's. Does not block."""
         new = cls(*args, **kwargs)
         if _hooks.spawned:
-            new._depth = SPAWNED
+            _hooks.depth = SPAWNED
         new.start()
         return new
 
@@ -163,7 +163,7 @@ class Greenlet(Joinable):
             raise TypeError("spawn_later() needs a function to run")
         new = cls(*args, **kwargs)
         if _hooks.spawned:
-            new._depth = SPAWNED
+            _hooks.depth = SPAWNED
         new.start_later(seconds)
         return new
 

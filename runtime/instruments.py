@@ -6,7 +6,7 @@ so a program that is not observed pays some 10 ns per greenlet. A hook that rais
 removed and reported on stderr once; its fault never reaches the program.
 
 The end of a greenlet is no hook: whoever wants to see it links, to one greenlet or to
-`every` one. When it began stands in its `_began` while accounting is on.
+`every` one. When it began stands in its `_greenscope_began` while accounting is on.
 (Idea: trio's instruments.)
 """
 
@@ -14,9 +14,8 @@ import sys
 import traceback
 from typing import Any
 
-#: how many calls stand between the hook `spawned` and the program, at least: itself and start(), spawn() before them,
-#: or a group's spawn() and start()
-STARTED, SPAWNED, JOINED = 2, 3, 4
+#: how many calls stand between the hook `spawned` and the program: itself and start(), and spawn() before them
+STARTED, SPAWNED = 2, 3
 
 HOOKS = (
     "spawned",
@@ -61,9 +60,11 @@ class Instrument:
 class Hooks:
     """The callbacks per hook, as tuples: replaced as a whole, so that a reader never sees half a change."""
 
-    __slots__ = ("_instruments", *HOOKS)
+    __slots__ = ("_instruments", "depth", *HOOKS)
 
     def __init__(self) -> None:
+        #: how many calls stand between a hook for the next start and the program, at least: a hint, for one start
+        self.depth = STARTED
         self._instruments: tuple[Any, ...] = ()
         self.spawned: tuple[Any, ...] = ()
         self.spawned_raw: tuple[Any, ...] = ()

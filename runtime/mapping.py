@@ -19,7 +19,6 @@ Deliberate differences from gevent:
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
 from typing import Any
 
 from greenlet import getcurrent
@@ -90,7 +89,7 @@ class MappingMixin:
         Raises the error of the first item in order that failed; the others go on. When it is interrupted while spawn()
         waits for a slot, no more is spawned (difference 1).
         """
-        return [greenlet.get() for greenlet in list(map(self.spawn, repeat(func), iterable))]
+        return [greenlet.get() for greenlet in [self.spawn(func, item) for item in iterable]]
 
     def map_cb(self, func: Callable[..., Any], iterable: Iterable[Any], callback: Any = None) -> list[Any]:
         """Do as map(), then hand the list to `callback`. Blocks."""

@@ -22,7 +22,7 @@ from greenscope.runtime.event import Event
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet, getcurrent
 from greenscope.runtime.hub import get_hub
-from greenscope.runtime.instruments import JOINED, hooks
+from greenscope.runtime.instruments import SPAWNED, hooks
 from greenscope.runtime.lock import DummySemaphore, Semaphore
 from greenscope.runtime.mapping import MappingMixin
 from greenscope.runtime.timeout import Timeout, limit
@@ -94,13 +94,8 @@ class Group(MappingMixin):
         if rawlink is not None:
             rawlink(self._discard)
         members.add(greenlet)
-        if hooks.grouped:
-            try:
-                started = greenlet._state
-            except AttributeError:
-                started = PENDING
-            if started:
-                hooks.call("grouped", self, greenlet)
+        if hooks.grouped and (greenlet._state if isinstance(greenlet, Greenlet) else PENDING):
+            hooks.call("grouped", self, greenlet)
 
     def _discard(self, greenlet: Any) -> bool:
         """Let a greenlet go; False when it was no member (difference 2). The link of each member."""
@@ -118,7 +113,7 @@ class Group(MappingMixin):
     def discard(self, greenlet: Any) -> None:
         """Let a greenlet go that may live on; a no-op when it is no member."""
         if self._discard(greenlet):
-            if hooks.ungrouped and getattr(greenlet, "_state", PENDING) < VALUE:
+            if hooks.ungrouped and not (isinstance(greenlet, Greenlet) and greenlet._state >= VALUE):
                 hooks.call("ungrouped", self, greenlet)
             unlink = getattr(greenlet, "unlink", None)
             if unlink is not None:
@@ -127,16 +122,13 @@ class Group(MappingMixin):
     def start(self, greenlet: Any) -> None:
         """Add a greenlet that was not started, and start it."""
         self.add(greenlet)
+        if hooks.spawned:
+            hooks.depth = SPAWNED
         greenlet.start()
 
     def spawn(self, *args: Any, **kwargs: Any) -> Any:
         """Return a new started member; the arguments are those of `greenlet_class`."""
         greenlet = self.greenlet_class(*args, **kwargs)
-        if hooks.spawned:
-            try:
-                greenlet._depth = JOINED
-            except AttributeError:  # what it makes has no room for it
-                pass
         self.start(greenlet)
         return greenlet
 
@@ -320,6 +312,8 @@ class Pool(Group):
     def start(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:
         """Add a greenlet that was not started, and start it; blocks and raises as add()."""
         self.add(greenlet, blocking, timeout)
+        if hooks.spawned:
+            hooks.depth = SPAWNED
         greenlet.start()
 
     def add(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:

@@ -218,6 +218,8 @@ def kill(greenlet: Any, exception: Any = GreenletExit) -> None:
     if isinstance(greenlet, Greenlet):
         greenlet.kill(exception, block=False)
     else:
+        if hooks.kill_requested:
+            hooks.call("kill_requested", greenlet)
         interrupt_in_turn(greenlet, exception)
 
 
@@ -230,7 +232,6 @@ def killall(
     """
     victims: list[Any] = []
     raws: list[Any] = []
-    watched = hooks.kill_requested
     here = get_ident()
     for one in greenlets:
         if not isinstance(one, Greenlet):
@@ -238,15 +239,16 @@ def killall(
                 kill(one, exception)
                 raws.append(one)
         elif one._state < VALUE:
-            for hook in watched:
+            if one.hub.thread_ident != here:  # its own thread has to look whether it has begun
+                one.hub.run_callback(one.kill, exception, False)
+                victims.append(one)
+                continue
+            for hook in hooks.kill_requested:
                 try:
                     hook(one)
                 except BaseException:
                     hooks.fail("kill_requested", hook)
-            if one.hub.thread_ident != here:  # its own thread has to look whether it has begun
-                one.hub.run_callback(one.kill, exception, False)
-                victims.append(one)
-            elif not one._end_unstarted(exception):
+            if not one._end_unstarted(exception):
                 victims.append(one)
                 interrupt_in_turn(one._carrier, exception)
     if not block or not (victims or raws):

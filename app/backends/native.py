@@ -161,14 +161,19 @@ class NativeProbe:
                     self._adopt(arg)
 
     def _adopt(self, greenlet: Any) -> None:
-        if self.id_of(greenlet) is None:
-            self.hooks.on_adopted(greenlet)
+        if self.id_of(greenlet) is not None:
+            return
+        self.hooks.on_adopted(greenlet)
+        if isinstance(greenlet, Greenlet) and greenlet.dead:  # meanwhile, in its thread: its end may be told already
+            tell = self.hooks.on_failed if greenlet._exc_info is not None else self.hooks.on_succeeded
+            tell([greenlet])
 
     # -- hooks: in the hub's thread; those that run for every greenlet are in native_hooks
 
     def spawned_raw(self, raw: Any) -> None:
         """Register a raw greenlet that was started."""
-        self.hooks.on_adopted(raw)
+        if not self.hooks.on_adopted(raw):
+            self.raws[raw._greenscope_id] = raw  # else when its birth is told
 
     def group_opened(self, group: Any) -> None:
         """Register a Group or Pool."""
@@ -180,16 +185,16 @@ class NativeProbe:
         self._adopt(hub.parent)
 
     def _adopt_group(self, group: Any) -> int:
-        id: int | None = getattr(group, "watch_id", None)
+        id: int | None = getattr(group, "_greenscope_id", None)
         if id is None or self._groups.get(id, _no_ref)() is not group:
-            id = group.watch_id = next(self._group_ids)
+            id = group._greenscope_id = next(self._group_ids)
             self._groups[id] = weakref.ref(group)
             self._note("group_opened", None, id)
         return id
 
     def id_of(self, greenlet: Any) -> int | None:
         """Return the id of a greenlet that is registered here, None for any other."""
-        id: int | None = getattr(greenlet, "watch_id", None)
+        id: int | None = getattr(greenlet, "_greenscope_id", None)
         return id if id is not None and self.alive.get(id) is greenlet else None
 
     def _note(self, kind: str, id: int | None, group: int | None = None) -> None:
@@ -236,7 +241,7 @@ class NativeProbe:
                     kind = "killed" if id in self.killing else "succeeded"
                     self.buffer.extend((kind, monotonic(), id, 0.0, *UNUSED))
         for id, ref in list(self._groups.items()):
-            if ref() is None:
+            if ref() is None and len(self.buffer) < self.buffer_limit * WIDTH:  # else at the next look
                 del self._groups[id]
                 self._note("group_closed", None, id)
 

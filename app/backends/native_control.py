@@ -98,12 +98,12 @@ class NativeControl:
         members = [member for member in list(group.greenlets) if not member.dead]
         if not members:
             return self._now("done", "It had no members.")
-        ids = [member.watch_id for member in members]
+        ids = [member._greenscope_id for member in members]
         left = set(ids)
         request = Request(timeout, lambda: self._survivors(ids, "They caught the exception and live on."))
 
         def on_end(member: Any) -> None:
-            left.discard(member.watch_id)
+            left.discard(member._greenscope_id)
             if not left:
                 request.answer(ControlResult("done", f"{len(ids)} are dead.", tuple(ids), "killed"))
 
@@ -149,7 +149,8 @@ class NativeControl:
         request = Request(timeout, lambda: ControlResult("queued", "The pool is full; it starts when a slot is free."))
 
         def answer(new: Greenlet) -> None:
-            request.answer(ControlResult("done", "", (new.watch_id,), "pending"))  # type: ignore[attr-defined]
+            ids = () if new._greenscope_id is None else (new._greenscope_id,)
+            request.answer(ControlResult("done", "", ids, "pending"))
 
         def enter(new: Greenlet) -> None:
             group.start(new)

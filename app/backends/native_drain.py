@@ -110,7 +110,7 @@ class NativeDrain:
             del unbegun[id]
             greenlet = self.probe.alive.get(id)
             if greenlet is not None and getattr(greenlet, "_state", _RUNNING) == _RUNNING:
-                began = getattr(greenlet, "_began", 0.0) or self.known[id].created
+                began = getattr(greenlet, "_greenscope_began", 0.0) or self.known[id].created
                 events.append(Event("started", began, greenlet=id))
             else:  # to the end of the line; if it has ended, that tells, further back in the buffer
                 unbegun[id] = None
@@ -118,6 +118,9 @@ class NativeDrain:
     def _forget_lost(self) -> None:
         """Forget those whose end was dropped: nothing is left in the buffer that could tell of it."""
         self._lost = {}
+        for id in list(self.probe.killing):
+            if id not in self.probe.alive:
+                self.probe.killing.pop(id, None)
         for id in self.known.keys() - self.probe.alive.keys():
             del self.known[id]
             self._unbegun.pop(id, None)

@@ -16,9 +16,9 @@ tuple that stays, and nothing more for the garbage collector to go through.
     on_failed       kind, t, id, began, account, exc_info
     others          kind, t, id, group
 
-A note that has less is filled up with None. None holds on to a greenlet: the program's
-objects go when they would have gone. A member that ends leaves its groups: its end says so,
-and only one that leaves alive needs a note.
+A note that has less is filled up with None. None holds on to a greenlet, but until the next
+drain to the function that it runs, and to the error with which it failed. A member that ends
+leaves its groups: its end says so, and only one that leaves alive needs a note.
 """
 
 import os
@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 import greenscope.runtime
 from greenscope.app.backends.frames import under
 from greenscope.runtime.exceptions import GreenletExit
-from greenscope.runtime.instruments import STARTED
+from greenscope.runtime.instruments import STARTED, hooks
 from greenscope.runtime.pool import Group, Pool
 
 _RUNTIME = os.path.dirname(os.path.abspath(greenscope.runtime.__file__))
@@ -49,7 +49,7 @@ _BETWEEN = frozenset(
     if name.endswith(".py")
 )
 #: how a Group and a Pool link themselves to the end of a member
-_DISCARDS = frozenset({Group._discard, Pool._discard})
+_DISCARDS = (Group._discard, Pool._discard)
 #: entries of the buffer that make one note
 WIDTH = 9
 #: a birth, and an end without a kill or an error
@@ -58,6 +58,7 @@ BORN, LIVED = "spawned", "succeeded"
 BATCH = 500
 #: what values, or names, are when there are none
 NONE = repeat(None)
+builtin_id = id
 #: greenlets that a measurement of the hooks pretends to watch
 MEASURED = 200
 
@@ -66,7 +67,7 @@ class Hooks(NamedTuple):
     """The hooks over one registry."""
 
     on_spawned: Callable[[Any], None]
-    on_adopted: Callable[[Any], None]
+    on_adopted: Callable[[Any], bool]
     on_succeeded: Callable[[list[Any]], None]
     on_failed: Callable[[list[Any]], None]
     on_kill_requested: Callable[[Any], None]
@@ -98,7 +99,7 @@ def make_hooks(
     clock = monotonic
     files = _BETWEEN
     forget = alive.pop
-    discards = _DISCARDS
+    group_discard, pool_discard = _DISCARDS
     method = MethodType
     #: a reference to who spawned last, and its id: most have many children in a row
     latest: tuple[Any, int | None] = None, None
@@ -108,15 +109,16 @@ def make_hooks(
     def on_spawned(greenlet: Any) -> None:
         nonlocal latest, own_code
         id = next_id()
-        greenlet.watch_id = id
+        greenlet._greenscope_id = id
         alive[id] = greenlet
         if len(buffer) >= limit:
             drop("spawned")
             return
         try:
-            frame: Any = frame_at(greenlet._depth)  # the program, or a method of Group
-        except ValueError:  # spawn() was called by C alone
-            frame = frame_at(STARTED)
+            frame: Any = frame_at(hooks.depth)  # this, start(), spawn(); then the program, or a method of Group
+        except ValueError:  # started by C alone, or a thread spawns while another one starts
+            frame = frame_at(1)
+        hooks.depth = STARTED
         code = frame.f_code
         while code is not own_code:
             if code.co_filename not in files:
@@ -133,8 +135,9 @@ def make_hooks(
             parent = last[1]
         else:
             try:
-                parent = spawner().watch_id  # now: the parent may be gone when this is read
-                latest = spawner, parent
+                parent = spawner()._greenscope_id  # now: the parent may be gone when this is read
+                if parent is not None:
+                    latest = spawner, parent
             except AttributeError:
                 parent = None
         into = None
@@ -144,7 +147,7 @@ def make_hooks(
             if (
                 link.__class__ is method
                 and last_in[0]() is link.__self__
-                and link.__func__ in discards
+                and (link.__func__ is pool_discard or link.__func__ is group_discard)
                 and len(links) == 1
             ):
                 into = last_in[1]
@@ -154,30 +157,37 @@ def make_hooks(
 
     def groups_of(links: Any) -> tuple[int, ...] | None:
         """Return the groups of one that is started now: each has linked itself to its end."""
-        owners = [link.__self__ for link in links if link.__class__ is method and link.__func__ in discards]
-        return tuple([number_of(owner) for owner in owners]) or None
+        into = []
+        for link in links:
+            if link.__class__ is method and (link.__func__ is pool_discard or link.__func__ is group_discard):
+                into.append(number_of(link.__self__))
+        return tuple(into) or None
 
     def number_of(group: Any) -> int:
         nonlocal latest_group
-        number: int = getattr(group, "watch_id", 0)
+        number: int = getattr(group, "_greenscope_id", 0)
         known = groups.get(number)
         if known is None or known() is not group:
             number = adopt_group(group)
         latest_group = groups[number], (number,)
         return number
 
-    def on_adopted(greenlet: Any) -> None:
-        id = greenlet.watch_id = next_id()
+    def on_adopted(greenlet: Any) -> bool:
+        """Register it; False when that could not be noted."""
+        id = greenlet._greenscope_id = next_id()
         alive[id] = greenlet
+        if len(buffer) >= limit:
+            drop(BORN)
+            return False
         hub = getattr(greenlet, "hub", None)
         note((BORN, clock(), id, hub, getattr(greenlet, "_run", None), None, None, 0, None))
+        return True
 
     def on_succeeded(greenlets: list[Any]) -> None:
         if len(greenlets) == 1:
             greenlet: Any = greenlets[0]
-            id: Any = getattr(greenlet, "watch_id", None)
-            if alive.get(id, 0) is greenlet:
-                del alive[id]
+            id: Any = getattr(greenlet, "_greenscope_id", None)
+            if take(id, greenlet):
                 value = greenlet.value
                 if value is not None and issubclass(type(value), GreenletExit):
                     end("killed", id, greenlet)
@@ -190,10 +200,12 @@ def make_hooks(
             return
         values = [greenlet.value for greenlet in greenlets]
         if any(map(is_not, values, NONE)):
-            exits = {one for one in set(map(type, values)) if issubclass(one, GreenletExit)}
+            kinds = {builtin_id(kind): kind for kind in map(type, values)}  # the program's metaclass may have no hash
+            exits = {key for key, kind in kinds.items() if issubclass(kind, GreenletExit)}
+            del kinds
             if exits:
-                end_all("killed", [one for one in greenlets if type(one.value) in exits])
-                greenlets = [one for one in greenlets if type(one.value) not in exits]
+                end_all("killed", [one for one in greenlets if builtin_id(type(one.value)) in exits])
+                greenlets = [one for one in greenlets if builtin_id(type(one.value)) not in exits]
                 if not greenlets:
                     return
         del values  # which are the program's
@@ -202,7 +214,7 @@ def make_hooks(
     def end_all(kind: str, greenlets: list[Any]) -> None:
         """Note the ends of a batch, of those that are known."""
         try:
-            ids = [greenlet.watch_id for greenlet in greenlets]
+            ids = [greenlet._greenscope_id for greenlet in greenlets]
             found = list(map(forget, ids, NONE))
             known = not any(map(is_not, found, greenlets))  # `!=` could be the program's code
             if not known:
@@ -210,19 +222,17 @@ def make_hooks(
         except AttributeError:
             known = False
         if not known:  # some lived before we watched, were never started, or ended already
-            greenlets = [one for one in greenlets if lives(getattr(one, "watch_id", None), one)]
-            ids = [greenlet.watch_id for greenlet in greenlets]
+            greenlets = [one for one in greenlets if take(getattr(one, "_greenscope_id", None), one)]
+            ids = [greenlet._greenscope_id for greenlet in greenlets]
             if not ids:
                 return
-            for id in ids:
-                forget(id)
         if len(buffer) >= limit:
             for _ in ids:
                 drop(kind)
             return
         names = [greenlet._name for greenlet in greenlets]
-        began = [greenlet._began for greenlet in greenlets]
-        accounts = [greenlet._account for greenlet in greenlets]
+        began = [greenlet._greenscope_began for greenlet in greenlets]
+        accounts = [greenlet._greenscope_account for greenlet in greenlets]
         note(("ended", clock(), kind, ids, began, accounts, None, None, None))
         if any(map(is_not, names, NONE)):
             named.update((id, name) for id, name in zip(ids, names, strict=True) if name is not None)
@@ -230,9 +240,28 @@ def make_hooks(
     def lives(id: Any, greenlet: Any) -> bool:
         return alive.get(id) is greenlet
 
+    def take(id: Any, greenlet: Any) -> bool:
+        """Take a greenlet out of the registry, once; False when it is not there. Another thread may do the same."""
+        found = forget(id, None)
+        if found is not greenlet and found is not None:
+            alive[id] = found
+        return found is greenlet
+
     def end(kind: str, id: int, greenlet: Any, exc_info: Any = None) -> None:
         if len(buffer) < limit:
-            note((kind, clock(), id, greenlet._began, greenlet._account, exc_info, None, None, None))
+            note(
+                (
+                    kind,
+                    clock(),
+                    id,
+                    greenlet._greenscope_began,
+                    greenlet._greenscope_account,
+                    exc_info,
+                    None,
+                    None,
+                    None,
+                )
+            )
             if greenlet._name is not None:
                 named[id] = greenlet._name
         else:
@@ -240,13 +269,12 @@ def make_hooks(
 
     def on_failed(greenlets: list[Any]) -> None:
         for greenlet in greenlets:
-            id: Any = getattr(greenlet, "watch_id", None)
-            if lives(id, greenlet):
-                del alive[id]
+            id: Any = getattr(greenlet, "_greenscope_id", None)
+            if take(id, greenlet):
                 end("killed" if id in killing else "failed", id, greenlet, greenlet._exc_info)
 
     def on_kill_requested(greenlet: Any) -> None:
-        id: Any = getattr(greenlet, "watch_id", None)
+        id: Any = getattr(greenlet, "_greenscope_id", None)
         if alive.get(id, 0) is greenlet:
             now = killing[id] = clock()
             if len(buffer) < limit:
@@ -261,7 +289,7 @@ def make_hooks(
         change("ungrouped", group, greenlet)
 
     def change(kind: str, group: Any, greenlet: Any) -> None:
-        id: Any = getattr(greenlet, "watch_id", None)
+        id: Any = getattr(greenlet, "_greenscope_id", None)
         if not lives(id, greenlet):
             return  # its start will tell
         if len(buffer) < limit:
@@ -276,12 +304,11 @@ class _Twin:
     """Looks to the hooks like a greenlet."""
 
     value = hub = _name = None
-    _began = 0.0
-    _account = None
+    _greenscope_began = 0.0
+    _greenscope_account = None
     _run = None
     _links = None
-    _depth = STARTED
-    watch_id = 0
+    _greenscope_id = 0
 
     def spawning_greenlet(self) -> "_Twin":
         return self

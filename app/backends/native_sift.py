@@ -64,11 +64,10 @@ class NativeSift:
         succeeded = {pending[at * WIDTH + ID] for at in where(pending[::WIDTH], LIVED)}
         succeeded.update(*(pending[at * WIDTH + IDS] for at in batches if pending[at * WIDTH + ID] == LIVED))
         taken = self._cut(pending, batches)
-        breathe()
         notes = pending[: taken * WIDTH]
         del buffer[: taken * WIDTH]
-        kinds, ids = notes[::WIDTH], notes[ID::WIDTH]
         breathe()
+        kinds, ids = notes[::WIDTH], notes[ID::WIDTH]
         self._shed_births(kinds, ids, succeeded)
         breathe()
         shed = self._shed
@@ -119,7 +118,8 @@ class NativeSift:
         born = [id for kind, id in zip(kinds, ids, strict=True) if kind == BORN]
         if born:
             self.newest = max(self.newest, max(born))
-        short = [id for id in born if id in succeeded]
+        killing = self.probe.killing
+        short = [id for id in born if id in succeeded and id not in killing]
         told = min(int(self._left), len(short))
         self._left -= told
         if len(short) > told:

@@ -123,7 +123,7 @@ class NativeView:
 
     def group(self, id: int, group: Any) -> GroupSample:
         """Look at one Group or Pool."""
-        members = tuple(member.watch_id for member in list(group.greenlets) if hasattr(member, "watch_id"))
+        members = tuple(member._greenscope_id for member in list(group.greenlets) if hasattr(member, "_greenscope_id"))
         name = safe_text(group.name)
         if not isinstance(group, Pool) or group.size is None:
             return GroupSample(id, name, "group", len(members), members=members)
@@ -171,8 +171,8 @@ class NativeView:
         for other, greenlet in list(self.probe.alive.items()):
             waited = getattr(getattr(greenlet, "_carrier", greenlet), "waiting_on", None)
             if waited is not None and id in (
-                getattr(waited, "watch_id", None),
-                getattr(getattr(waited, "owner", None), "watch_id", None),
+                getattr(waited, "_greenscope_id", None),
+                getattr(getattr(waited, "owner", None), "_greenscope_id", None),
             ):
                 found.append(other)
         return found
@@ -190,7 +190,7 @@ def _account(greenlet: Any, raw: Any, state: State, now: float) -> _Account:
         longest = max(longest, slice_)
     elif state == "waiting" and raw.parked_at:
         wait += max(0.0, now - raw.parked_at)
-    began = max(getattr(greenlet, "_began", 0.0), raw.since)
+    began = max(getattr(greenlet, "_greenscope_began", 0.0), raw.since)
     ready = max(0.0, now - began - run - wait) if began else None
     return run, ready, wait, raw.switches, longest
 

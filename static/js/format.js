@@ -53,7 +53,7 @@ export function rate(value) {
   return value < 0.05 ? "0" : value < 99.95 ? value.toFixed(1) : grouped(Math.round(value));
 }
 
-const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
 
 /** A number where there is little room, on an axis: as it is up to 9,999, then 10K, 1.5M. @param {number} value @param {(value: number) => string} write */
 export const compact = (value, write) => (value < 10_000 ? write(value) : COMPACT.format(value));

@@ -44,7 +44,7 @@ def test_axis_writes_large_numbers_short(tab: Any) -> None:
             return [0, 9_999, 10_000, 250_000, 1_250_000, 3e9].map((value) => compact(value, rate));
         }"""
     )
-    assert written == ["0", "9,999", "10K", "250K", "1.3M", "3B"]
+    assert written == ["0", "9,999", "10K", "250K", "1.25M", "3B"]
 
 
 def test_browser_draws_a_pool_as_the_server_does(tab: Any) -> None:

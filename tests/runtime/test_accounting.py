@@ -47,7 +47,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
 
 def account_of(ended: Greenlet) -> tuple[float, float, int, float]:
     """Return run, ready, switches and longest slice of a greenlet that has ended."""
-    account = ended._account
+    account = ended._greenscope_account
     assert account is not None
     return account if isinstance(account, tuple) else (account, 0.0, 1, account)
 

@@ -90,6 +90,14 @@ def test_map_raises_the_first_error_in_order(pool: Pool, quiet: None) -> None:
         pool.map(inverse, [1, 0, 2])
 
 
+def test_map_takes_a_stop_from_spawn_for_an_error(pool: Pool) -> None:
+    mapping = spawn(lambda: pool.map(lambda _: sleep(60), range(100)))
+    sleep(0)
+    mapping.kill(StopIteration)
+    assert isinstance(mapping.exception, StopIteration | RuntimeError)
+    pool.kill()
+
+
 def test_map_async_returns_a_greenlet_that_calls_back(pool: Pool) -> None:
     result = AsyncResult()
     mapping = pool.map_async(square, [1, 2, 3], callback=result.set)

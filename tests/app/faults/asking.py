@@ -56,7 +56,7 @@ def drain_until(probe: NativeProbe, enough: Callable[[list[Event]], bool]) -> li
 
 def id_of(watched: Any) -> int:
     """Return the id under which a greenlet or a group is watched."""
-    return int(watched.watch_id)
+    return int(watched._greenscope_id)
 
 
 def run_program(body: str, timeout: float = 40) -> "subprocess.CompletedProcess[str]":

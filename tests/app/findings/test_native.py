@@ -90,7 +90,7 @@ def line_of(function: Callable[..., Any], text: str) -> int:
 
 def id_of(greenlet: Any) -> str:
     """Return the id under which a greenlet is watched."""
-    return str(greenlet.watch_id)
+    return str(greenlet._greenscope_id)
 
 
 def nap() -> None:

@@ -48,7 +48,7 @@ def test_control_of_a_busy_hub_is_queued_and_then_carried_out(thread: RuntimeThr
     hub = next(h for h in probe.hubs() if h.thread == "watched")
     assert hub.lag > 0.02
     busy[0] = False
-    drain_until(probe, lambda seen: any(e.kind == "killed" and e.greenlet == victim.watch_id for e in seen))
+    drain_until(probe, lambda seen: any(e.kind == "killed" and e.greenlet == victim._greenscope_id for e in seen))
 
 
 def test_spawn_runs_a_function_in_the_hub(thread: RuntimeThread, probe: NativeProbe) -> None:

@@ -21,7 +21,7 @@ def test_life_of_a_greenlet_is_told_in_order(thread: RuntimeThread, probe: Nativ
         return 5
 
     greenlet = thread.call(spawn, work)
-    id = greenlet.watch_id
+    id = greenlet._greenscope_id
     events = drain_until(probe, lambda seen: "succeeded" in kinds_of(seen, id))
     assert kinds_of(events, id) == ["spawned", "started", "succeeded"]
     spawned = next(e for e in events if e.greenlet == id)
@@ -49,7 +49,7 @@ def test_failure_is_told_with_its_exception_and_traceback(
     greenlet = thread.call(spawn, fail)
     events = drain_until(probe, lambda seen: any(e.kind == "failed" for e in seen))
     failed = next(e for e in events if e.kind == "failed")
-    assert failed.greenlet == greenlet.watch_id
+    assert failed.greenlet == greenlet._greenscope_id
     assert failed.exception is not None
     assert (failed.exception.type, failed.exception.message) == ("ValueError", "told")
     assert failed.exception.traceback[-1].function.endswith("fail")
@@ -84,7 +84,11 @@ def test_killed_greenlet_is_told_as_killed_and_a_link_value_sees_it(thread: Runt
     greenlet = thread.call(start)
     thread.call(greenlet.kill)
     events = drain_until(probe, lambda seen: any(e.kind == "killed" for e in seen))
-    assert [k for k in kinds_of(events, greenlet.watch_id) if k != "started"] == ["spawned", "kill_requested", "killed"]
+    assert [k for k in kinds_of(events, greenlet._greenscope_id) if k != "started"] == [
+        "spawned",
+        "kill_requested",
+        "killed",
+    ]
     thread.call(sleep, 0)
     assert isinstance(seen[0], GreenletExit)
 
@@ -98,8 +102,8 @@ def test_group_that_is_gone_is_told_as_closed(thread: RuntimeThread, probe: Nati
 
 def test_raw_greenlet_is_seen_and_its_end_told(thread: RuntimeThread, probe: NativeProbe) -> None:
     raw = thread.call(spawn_raw, sleep, 0)
-    events = drain_until(probe, lambda seen: "succeeded" in kinds_of(seen, raw.watch_id))  # type: ignore[attr-defined]
-    record = next(e.record for e in events if e.greenlet == raw.watch_id)  # type: ignore[attr-defined]
+    events = drain_until(probe, lambda seen: "succeeded" in kinds_of(seen, raw._greenscope_id))  # type: ignore[attr-defined]
+    record = next(e.record for e in events if e.greenlet == raw._greenscope_id)  # type: ignore[attr-defined]
     assert record is not None
     assert record.kind == "raw"
 
@@ -124,8 +128,8 @@ def test_accounting_adds_up_to_the_age(thread: RuntimeThread, probe: NativeProbe
         sleep(0.03)
 
     greenlet = thread.call(spawn, work)
-    events = drain_until(probe, lambda seen: "succeeded" in kinds_of(seen, greenlet.watch_id))
-    sample = [e for e in events if e.greenlet == greenlet.watch_id][-1].sample
+    events = drain_until(probe, lambda seen: "succeeded" in kinds_of(seen, greenlet._greenscope_id))
+    sample = [e for e in events if e.greenlet == greenlet._greenscope_id][-1].sample
     assert sample is not None
     assert sample.run_time is not None
     assert sample.longest_run is not None
@@ -135,8 +139,8 @@ def test_accounting_adds_up_to_the_age(thread: RuntimeThread, probe: NativeProbe
 def test_member_of_a_pool_is_told_to_join_after_its_birth(thread: RuntimeThread, probe: NativeProbe) -> None:
     pool = Pool(1)
     member = thread.call(pool.spawn, sleep, 0)
-    events = drain_until(probe, lambda seen: {"succeeded", "ungrouped"} <= set(kinds_of(seen, member.watch_id)))
-    told = kinds_of(events, member.watch_id)
+    events = drain_until(probe, lambda seen: {"succeeded", "ungrouped"} <= set(kinds_of(seen, member._greenscope_id)))
+    told = kinds_of(events, member._greenscope_id)
     assert told.index("spawned") < told.index("grouped") < told.index("ungrouped")
 
 
@@ -177,7 +181,7 @@ def test_comparison_of_greenlets_is_the_programs_code_and_never_runs(thread: Run
 
     flag = Flag()
     odd = thread.call(Odd.spawn, flag.wait)
-    del probe.alive[odd.watch_id]  # as if another observer had numbered it anew
+    del probe.alive[odd._greenscope_id]  # as if another observer had numbered it anew
     thread.call(lambda: (flag.set(), joinall([odd])))
     probe.drain()
     assert odd.successful()

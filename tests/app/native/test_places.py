@@ -26,10 +26,10 @@ def test_spawn_site_is_the_programs_own_line(thread: RuntimeThread, probe: Nativ
         return spawn(sleep, 0)
 
     greenlets = [thread.call(through_a_pool), thread.call(directly)]
-    events = drain_until(probe, lambda seen: {g.watch_id for g in greenlets} <= {e.greenlet for e in seen})
+    events = drain_until(probe, lambda seen: {g._greenscope_id for g in greenlets} <= {e.greenlet for e in seen})
     sites = {e.greenlet: e.record.spawn_site for e in events if e.record is not None}
     for greenlet, function in zip(greenlets, ("through_a_pool", "directly"), strict=True):
-        site = sites[greenlet.watch_id]
+        site = sites[greenlet._greenscope_id]
         assert site is not None
         assert (site.file, site.function.rpartition(".")[2]) == (__file__, function)
 
@@ -83,9 +83,9 @@ def test_place_is_the_programs_line_or_where_it_was_spawned(thread: RuntimeThrea
         return [spawn(sleep, 60), spawn(wait_in_library)]
 
     bare, inside = thread.call(spawn_both)
-    drain_until(probe, lambda seen: {bare.watch_id, inside.watch_id} <= {e.greenlet for e in seen})
+    drain_until(probe, lambda seen: {bare._greenscope_id, inside._greenscope_id} <= {e.greenlet for e in seen})
     deadline = time.monotonic() + 10
-    while len(places := [s.place for s in probe.sample([bare.watch_id, inside.watch_id]) if s.place]) < 2:
+    while len(places := [s.place for s in probe.sample([bare._greenscope_id, inside._greenscope_id]) if s.place]) < 2:
         assert time.monotonic() < deadline
     assert [place.file for place in places] == [__file__, __file__]
     assert [place.function.rpartition(".")[2] for place in places] == ["sleep", "wait_in_library"]
@@ -96,7 +96,7 @@ def test_place_is_the_programs_line_or_where_it_was_spawned(thread: RuntimeThrea
 def test_greenlet_spawned_from_the_dashboard_says_so(thread: RuntimeThread, probe: NativeProbe) -> None:
     group = thread.call(Group)
     probe.drain()
-    number = next(sample.id for sample in probe.groups() if sample.id == group.watch_id)
+    number = next(sample.id for sample in probe.groups() if sample.id == group._greenscope_id)
     asked = [probe.spawn(sleep, {"seconds": 60}, into, None, 5) for into in (None, number)]
     ids = [answer(probe, future).ids[0] for future in asked]
     probe.drain()

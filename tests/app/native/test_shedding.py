@@ -22,8 +22,8 @@ def test_full_buffer_drops_and_counts_and_the_registry_stays_right(thread: Runti
         drained = probe.drain()
         assert len(drained.events) <= 20
         assert drained.dropped["spawned"] >= 40
-        assert {g.watch_id for g in greenlets} <= set(probe.live_ids())
-        missed = [g.watch_id for g in greenlets]
+        assert {g._greenscope_id for g in greenlets} <= set(probe.live_ids())
+        missed = [g._greenscope_id for g in greenlets]
         assert {record.id for record in probe.records(missed)} == set(missed)
     finally:
         probe.close()
@@ -69,7 +69,7 @@ def test_those_whose_end_was_dropped_are_forgotten(thread: RuntimeThread) -> Non
         greenlets = thread.call(lambda: [spawn(flag.wait) for _ in range(30)])
         probe.drain()
         known = set(probe.told.known)
-        assert {greenlet.watch_id for greenlet in greenlets} <= known  # type: ignore[attr-defined]
+        assert {greenlet._greenscope_id for greenlet in greenlets} <= known  # type: ignore[attr-defined]
 
         def end_in_a_crowd() -> None:
             crowd = [spawn(flag.wait) for _ in range(40)]
