@@ -161,7 +161,7 @@ class NativeProbe:
                     self._adopt(arg)
 
     def _adopt(self, greenlet: Any) -> None:
-        if self.id_of(greenlet) is not None:
+        if self.id_of(greenlet) is not None or (isinstance(greenlet, Greenlet) and greenlet.dead):
             return
         self.hooks.on_adopted(greenlet)
         if isinstance(greenlet, Greenlet) and greenlet.dead:  # meanwhile, in its thread: its end may be told already

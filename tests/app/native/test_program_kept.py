@@ -1,13 +1,14 @@
 """The native probe changes nothing for the program, and nothing that the program defines stops it."""
 
-import gc
 import threading
+from collections.abc import Iterator
 from types import MethodType
 from typing import Any
 
 import pytest
 
 from greenscope.app.backends.native import NativeProbe
+from greenscope.app.backends.native_hooks import WIDTH
 from greenscope.runtime import Greenlet, kill, killall, sleep, spawn, spawn_raw
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.instruments import Instrument, hooks
@@ -162,7 +163,7 @@ def test_killed_raw_greenlet_is_told_as_killed(thread: RuntimeThread, probe: Nat
     drain_until(probe, lambda seen: any(e.kind == "killed" for e in seen))
 
 
-def test_greenlet_that_ends_while_it_is_found_is_not_kept(thread: RuntimeThread, probe: NativeProbe) -> None:
+def test_greenlet_that_has_ended_is_not_found(thread: RuntimeThread, probe: NativeProbe) -> None:
     probe.close()
     ended = thread.call(spawn, int)
     thread.call(ended.join)
@@ -184,29 +185,37 @@ def test_hook_that_raises_is_removed_within_one_killall(
     assert capsys.readouterr().err.count("RuntimeError: broken") == 1
 
 
-def test_registry_of_a_full_buffer_knows_raw_greenlets_and_forgets_them(thread: RuntimeThread) -> None:
-    probe = NativeProbe(buffer_limit=5)
+@pytest.fixture
+def narrow_probe(thread: RuntimeThread) -> Iterator[NativeProbe]:
+    """A probe that can note next to nothing."""
+    probe = NativeProbe(buffer_limit=3)
     probe.attach()
+    yield probe
+    probe.close()
+
+
+def test_raw_greenlets_whose_birth_was_dropped_are_forgotten(thread: RuntimeThread, narrow_probe: NativeProbe) -> None:
+    probe = narrow_probe
+    before = set(probe.live_ids())
     thread.call(lambda: [[spawn_raw(int) for _ in range(50)], sleep(0), sleep(0)])
-    assert len(probe.buffer) <= 5 * 9
+    assert len(probe.buffer) <= 3 * WIDTH
     assert probe.dropped["spawned"] > 40
     for _ in range(3):
         probe.drain()
-    assert all(not raw.dead for raw in probe.raws.values())
-    assert len(probe.live_ids()) < 5
-    probe.close()
+    assert not any(raw.dead for raw in probe.raws.values())
+    assert len(set(probe.live_ids()) - before) < 5
 
 
-def test_group_that_closes_while_the_buffer_is_full_is_told_later(thread: RuntimeThread) -> None:
-    probe = NativeProbe(buffer_limit=3)
-    probe.attach()
-    probe.buffer.clear()
-    pool = thread.call(Pool, 3)
+def test_group_that_closes_while_the_buffer_is_full_is_told_later(
+    thread: RuntimeThread, narrow_probe: NativeProbe
+) -> None:
+    probe = narrow_probe
+    probe.drain()
+    pool = Pool(3)
     number = pool._greenscope_id  # type: ignore[attr-defined]
-    thread.call(lambda: [spawn(sleep, 60) for _ in range(5)])
+    sleepers = thread.call(lambda: [spawn(sleep, 60) for _ in range(5)])
     del pool
-    thread.call(sleep, 0)
-    gc.collect()
+    probe.drain()
     told = drain_until(probe, lambda seen: any(e.kind == "group_closed" and e.group == number for e in seen))
     assert sum(event.kind == "group_closed" for event in told) == 1
-    probe.close()
+    thread.call(killall, sleepers)
