@@ -1,6 +1,6 @@
 """Pages that stay open for days: heap, nodes and listeners of busy pages stay flat.
 
-    GREENSCOPE_SOAK=600 python -m pytest -s tests/browser/test_heap.py        ten minutes instead of some seconds
+    GREENSCOPE_SOAK=600 python -m pytest -s -o faulthandler_timeout=0 tests/browser/test_heap.py  ten minutes
 
 Each sample is taken after a full collection. What grows by design (ten minutes of points for the charts, 500 rows of
 events) does so in the warm-up, or weighs little against the bound.

@@ -1,7 +1,8 @@
 """An hour's worth of events in fast motion: nothing may grow, and what is known must be right in the end.
 
-    GREENSCOPE_SOAK=600 python -m pytest tests/soak        ten minutes instead of some seconds each
+    GREENSCOPE_SOAK=600 python -m pytest -o faulthandler_timeout=0 tests/soak    ten minutes each
 
+(A dump of all stacks, which pytest makes of a long test, can crash a process in which greenlets switch meanwhile.)
 The suite runs each part for some seconds, which is enough to see a leak per event, per reader or per start. The
 environment variable gives the seconds of each part.
 """
