@@ -299,13 +299,8 @@ class Feed(Ticker):
         lives = self.population.lives
         oldest = now - self.limits.sample_age
         self.look([id for id in ids if id in lives and lives[id].sampled < oldest])
-        rows = []
-        for id in ids:
-            life = self.population.find(id)
-            if life is not None:
-                rows.append(self._rows.make(life, now))
-                breathe()
-        return rows
+        found = (self.population.find(id) for id in ids)
+        return [self._rows.make(life, now) for life in found if life is not None]
 
     def record(self, id: int) -> GreenletRecord | None:
         """Return the birth record of a greenlet, live or still remembered."""

@@ -9,22 +9,23 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 
-def _original(module: str, name: str, here: Any) -> Any:
+def original(module: str, name: str) -> Any:
     """Return a function of the standard library as it was before any patching."""
     monkey = sys.modules.get("gevent.monkey")
-    return here if monkey is None else monkey.get_original(module, name)
+    return getattr(import_module(module), name) if monkey is None else monkey.get_original(module, name)
 
 
 #: sleeps natively; imported before or after patching, it is the same
-native_sleep: Callable[[float], None] = _original("time", "sleep", time.sleep)
+native_sleep: Callable[[float], None] = original("time", "sleep")
 
 
 def native_socket(family: int, kind: int, protocol: int = 0) -> socket.socket:
     """Return a socket that belongs to no hub."""
-    made: socket.socket = _original("socket", "socket", socket.socket)(family, kind, protocol)
+    made: socket.socket = original("socket", "socket")(family, kind, protocol)
     return made
 
 
@@ -32,6 +33,6 @@ def pause(seconds: float) -> None:
     """Sleep: cooperatively where this thread has a hub, natively elsewhere."""
     hubs = sys.modules.get("gevent._hub_local")
     if hubs is not None and hubs.get_hub_if_exists() is None:
-        _original("time", "sleep", time.sleep)(seconds)
+        native_sleep(seconds)
     else:
         time.sleep(seconds)

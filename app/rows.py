@@ -8,6 +8,7 @@ gets a row may replace its fields, but not change what is in them.
 
 from typing import Any
 
+from greenscope.app.breath import breathe
 from greenscope.app.formatting import Clock, duration, site, waiting
 from greenscope.app.lives import Life
 from greenscope.app.model import Site, WaitRecord
@@ -39,6 +40,7 @@ class Rows:
 
     def make(self, life: Life, now: float) -> dict[str, Any]:
         """Return the row of a greenlet as last seen; `now` is the monotonic second that `age` is told for."""
+        breathe()
         kept = self._kept.get(life.record.id)
         if kept is None or kept.begun != life.started or kept.final != life.final or kept.groups != life.groups:
             row = life.row(self._clock, now, self._pid)

@@ -328,11 +328,8 @@ class Greenlet(Joinable):
             if block:
                 self.join(timeout)
             return
-        for hook in _hooks.kill_requested:
-            try:
-                hook(self)
-            except BaseException:
-                _hooks.fail("kill_requested", hook)
+        if hooks.kill_requested:
+            hooks.call("kill_requested", self)
         if self._end_unstarted(exception):
             return
         interrupt_in_turn(self._carrier, exception)

@@ -243,11 +243,8 @@ def killall(
                 one.hub.run_callback(one.kill, exception, False)
                 victims.append(one)
                 continue
-            for hook in hooks.kill_requested:
-                try:
-                    hook(one)
-                except BaseException:
-                    hooks.fail("kill_requested", hook)
+            if hooks.kill_requested:
+                hooks.call("kill_requested", one)
             if not one._end_unstarted(exception):
                 victims.append(one)
                 interrupt_in_turn(one._carrier, exception)

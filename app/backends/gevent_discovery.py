@@ -25,6 +25,7 @@ from gevent.pool import Group
 
 from greenscope.app.backends.frames import DEPTH, function_of, site_at, under
 from greenscope.app.model import Site
+from greenscope.app.natives import original
 
 _GEVENT = os.path.dirname(os.path.abspath(gevent.__file__))
 _OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -45,18 +46,9 @@ def thread_ident() -> int:
     return _get_ident()
 
 
-def _native(module: str, name: str) -> Any:
-    """Return a function of the standard library as it was before any patching."""
-    if "gevent.monkey" in sys.modules:
-        from gevent.monkey import get_original
-
-        return get_original(module, name)
-    return getattr(__import__(module), name)
-
-
-_get_ident: Callable[[], int] = _native("_thread", "get_ident")
-start_new_thread: Callable[..., int] = _native("_thread", "start_new_thread")
-allocate_lock: Callable[[], Any] = _native("_thread", "allocate_lock")
+_get_ident: Callable[[], int] = original("_thread", "get_ident")
+start_new_thread: Callable[..., int] = original("_thread", "start_new_thread")
+allocate_lock: Callable[[], Any] = original("_thread", "allocate_lock")
 
 
 def thread_name(ident: int, hub: Any) -> str:

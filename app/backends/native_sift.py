@@ -52,7 +52,7 @@ class NativeSift:
         self._taken_at = monotonic()
 
     def take(self) -> Iterator[list[Any]]:
-        """Give what is to be told, in order, a list of WIDTH entries per note, one note for each end."""
+        """Give what is to be told, in order, a list of at most WIDTH entries per note, one note for each end."""
         now = monotonic()
         self._left = min(float(SHORT_BURST), self._left + SHORT_RATE * (now - self._taken_at))
         self._taken_at = now
