@@ -77,7 +77,7 @@ def test_block_seen_inside_a_hook_of_ours_is_told_of_who_called_it() -> None:
 #: what keeps the hub for 2 s: a loop in Python, and a call that lets go of the interpreter
 BLOCKS = {
     "spin": "while time.monotonic() < end: pass",
-    "release": "gevent_discovery._native('time', 'sleep')(end - time.monotonic())",
+    "release": "gevent_discovery.original('time', 'sleep')(end - time.monotonic())",
 }
 
 
