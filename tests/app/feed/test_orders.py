@@ -95,13 +95,13 @@ def test_order_that_nobody_waits_for_leaves_the_loop_to_others(clock: Ticker) ->
     probe = SlowProbe(clock=clock)
     for _ in range(50):
         probe.add()
-    feed = Feed(probe, clock=clock, limits=FeedLimits(slow_order=-1.0, survey_chunk=1, order_age=0.0))
+    feed = Feed(probe, clock=clock, limits=FeedLimits(slow_order=-1.0, survey_chunk=1, order_age=0.0, stale_order=60.0))
     feed.tick()
     query = GreenletQuery(sort="-run_time")
 
     async def ask() -> tuple[int, int]:
         first, turns = await feed.wait_selection(query), 0
-        clock.now += 1.0
+        clock.now += 30.0  # it is old, however long the machine took to make it
         again = await feed.wait_selection(query, 0.0)
         while feed._orders.making:
             await asyncio.sleep(0)
