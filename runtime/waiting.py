@@ -108,22 +108,26 @@ def park(waiting_on: Any) -> None:
         if hub.batch > hub.batch_floor and ready and ready[0].__class__ is Carrier:
             hub.batch -= 1
             following = ready.popleft()
-            if hub.now:  # as pass_turn() does, without the call
-                now = monotonic()
-                spent = now - hub.now
-                raw.run_time += spent
-                raw.switches += 1
-                if spent > raw.longest_run:
-                    raw.longest_run = spent
-                raw.parked_at = hub.now = now
+        else:
+            following = None
+        if hub.now:  # as pass_turn() does, without the call
+            now = monotonic()
+            spent = now - hub.now
+            raw.run_time += spent
+            raw.switches += 1
+            if spent > raw.longest_run:
+                raw.longest_run = spent
+            raw.parked_at = hub.now = now
+            if following is None:
+                hub.current = hub
+            else:
                 hub.current = following
                 if now > hub.relay_until:
                     hub.batch_floor = 0
-            following.switch()
-        else:
-            if hub.now:
-                pass_turn(raw, hub)
+        if following is None:
             hub.switch()
+        else:
+            following.switch()
     except BaseException:
         _unpark(raw, hub)
         raise
