@@ -8,7 +8,7 @@ or the hub itself.
 
 Per raw greenlet there are
 
-    since        0.0, or when its account was opened, if that was not with its job's first slice
+    since        when it began, or its account was opened later; 0.0: none is kept
     run_time     between being switched to and switching away       switches, longest_run beside it
     wait_time    between parking and being made ready
     parked_at    when it gave up control last, 0.0: not yet
@@ -23,8 +23,9 @@ from typing import Any
 
 __all__ = ["Account", "clear_account", "close_account", "keep_accounts", "open_account", "pass_turn"]
 
-#: (run, ready, switches, longest) in seconds and number; a float is the one slice of a life without a wait
-Account = tuple[float, float, int, float] | float
+#: when it began, then run, ready, switches and longest slice, in seconds and number; or, of a life without a wait, when
+#: its one slice began and ended
+Account = tuple[float, float, float, int, float] | tuple[float, float]
 
 
 def clear_account(raw: Any) -> None:
@@ -44,6 +45,8 @@ def keep_accounts(hub: Any) -> None:
     if not hub.accounted:
         hub.now = 0.0
         hub.current = None
+        for carrier in list(hub.carriers):
+            clear_account(carrier)
     elif not hub.now:
         hub.now = now = monotonic()
         for carrier in list(hub.carriers):
@@ -74,9 +77,10 @@ def close_account(raw: Any, task: Any, hub: Any) -> None:
     last = now - hub.now
     hub.now = now
     if raw.parked_at:
-        run, longest, since, began = raw.run_time + last, raw.longest_run, raw.since, task._greenscope_began
-        ready = now - (began if began > since else since) - run - raw.wait_time
+        since, run, longest = raw.since, raw.run_time + last, raw.longest_run
+        ready = now - since - run - raw.wait_time
         task._greenscope_account = (
+            since,
             run,
             ready if ready > 0.0 else 0.0,
             raw.switches + 1,
@@ -86,4 +90,4 @@ def close_account(raw: Any, task: Any, hub: Any) -> None:
         raw.run_time = raw.wait_time = raw.longest_run = raw.since = raw.parked_at = 0.0
         raw.switches = 0
     else:
-        task._greenscope_account = last
+        task._greenscope_account = now - last, now

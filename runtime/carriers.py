@@ -93,8 +93,9 @@ class Carrier(greenlet):
             while task is not None:
                 task._carrier = self
                 task._state = RUNNING
-                if hub.now:
-                    task._greenscope_began = hub.now
+                began = hub.now
+                if began:
+                    self.since = began
                 try:
                     kwargs = task.kwargs
                     value = task._run(*task.args, **kwargs) if kwargs else task._run(*task.args)
@@ -103,13 +104,11 @@ class Carrier(greenlet):
                         close_account(self, task, hub)
                     task._on_error(error)
                 else:
-                    if hub.now:
-                        if self.parked_at:
-                            close_account(self, task, hub)
-                        else:  # one slice, by far the most frequent life: no call and no tuple for it
-                            now = monotonic()
-                            task._greenscope_account = now - hub.now
-                            hub.now = now
+                    if began and not self.parked_at:  # one slice, by far the most frequent life: without the call
+                        hub.now = now = monotonic()
+                        task._greenscope_account = began, now
+                    elif hub.now:
+                        close_account(self, task, hub)
                     task._on_value(value)
                     value = None
                 kwargs = None

@@ -80,10 +80,10 @@ class Greenlet(Joinable):
     #: what its greenlet-local data hang on (see local)
     _locals: Any = None
     _formatted: str | None = None
-    #: set while somebody watches, under names that no program has: who it is, when it began, at its end where its
-    #: time went
+    #: set while somebody watches, under names that no program has: who it is, the numbers of the groups that it was
+    #: put into before its start, and at its end where its time went
     _greenscope_id: int | None = None
-    _greenscope_began = 0.0
+    _greenscope_groups: tuple[int, ...] | None = None
     _greenscope_account: Account | None = None
 
     def __init__(self, run: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> None:
@@ -122,7 +122,8 @@ class Greenlet(Joinable):
         """Schedule it for the hub's next turn; a no-op when it was started or killed before. Does not block."""
         if self._state == NEW:
             self._state = PENDING
-            for hook in _hooks.spawned:
+            hook = _hooks.on_spawn
+            if hook is not None:
                 try:
                     hook(self)
                 except BaseException:
@@ -138,7 +139,8 @@ class Greenlet(Joinable):
         """Schedule it in `seconds`; a no-op when it was started or killed before. Does not block."""
         if self._state == NEW:
             self._state = PENDING
-            for hook in _hooks.spawned:
+            hook = _hooks.on_spawn
+            if hook is not None:
                 try:
                     hook(self)
                 except BaseException:
@@ -151,7 +153,7 @@ class Greenlet(Joinable):
     def spawn(cls: type[_GreenletT], *args: Any, **kwargs: Any) -> _GreenletT:
         """Return a new started Greenlet; the arguments are the constructor's. Does not block."""
         new = cls(*args, **kwargs)
-        if _hooks.spawned:
+        if _hooks.on_spawn is not None:
             _hooks.depth = SPAWNED
         new.start()
         return new
@@ -162,7 +164,7 @@ class Greenlet(Joinable):
         if cls is Greenlet and not args and "run" not in kwargs:
             raise TypeError("spawn_later() needs a function to run")
         new = cls(*args, **kwargs)
-        if _hooks.spawned:
+        if _hooks.on_spawn is not None:
             _hooks.depth = SPAWNED
         new.start_later(seconds)
         return new
@@ -211,6 +213,8 @@ class Greenlet(Joinable):
     def _on_error(self, error: BaseException) -> None:
         if isinstance(error, GreenletExit):
             error.__traceback__ = None  # it would keep the killed one's frames, and them alone, alive
+            if self._links or every.listening:
+                self.hub.cut_short.append(self)
             self._on_value(error)
             return
         tb = strip(error)
@@ -219,6 +223,7 @@ class Greenlet(Joinable):
         self._carrier = None
         hub = self.hub
         if self._links or every.listening:
+            hub.cut_short.append(self)
             hub.finished.append(self)
         try:
             self._report_error(error, tb)
@@ -293,6 +298,8 @@ class Greenlet(Joinable):
     @name.setter
     def name(self, value: str) -> None:
         self._name = value
+        if hooks.renamed:
+            hooks.call("renamed", self)
 
     # -- control
 

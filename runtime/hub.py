@@ -100,6 +100,8 @@ class Hub(ErrorHandler):
         self.loop = Loop(self)
         self.ready: deque[Any] = deque()
         self.finished: list[Any] = []
+        #: those of them that failed or were killed
+        self.cut_short: list[Any] = []
         self.link_calls: deque[Any] = deque()
         self.free: list[Carrier] = []
         #: all carriers, for observers; their own stacks hold them anyway, until they end
@@ -287,6 +289,7 @@ class Hub(ErrorHandler):
         self.timers = Timers()
         self.ready.clear()
         self.finished.clear()
+        self.cut_short.clear()
         self.link_calls.clear()
         self.batch = 0
         self.holds = 0

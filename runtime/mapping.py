@@ -89,7 +89,11 @@ class MappingMixin:
         Raises the error of the first item in order that failed; the others go on. When it is interrupted while spawn()
         waits for a slot, no more is spawned (difference 1).
         """
-        return [greenlet.get() for greenlet in [self.spawn(func, item) for item in iterable]]
+        spawn = self.spawn
+        greenlets = []
+        for item in iterable:
+            greenlets.append(spawn(func, item))  # a comprehension would be a frame more up to Python 3.11
+        return [greenlet.get() for greenlet in greenlets]
 
     def map_cb(self, func: Callable[..., Any], iterable: Iterable[Any], callback: Any = None) -> list[Any]:
         """Do as map(), then hand the list to `callback`. Blocks."""

@@ -15,9 +15,10 @@ import itertools
 import queue
 import weakref
 from collections.abc import Iterable, Iterator
+from types import MethodType
 from typing import Any
 
-from greenscope.runtime.carriers import PENDING, VALUE
+from greenscope.runtime.carriers import VALUE
 from greenscope.runtime.event import Event
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet, getcurrent
@@ -42,6 +43,8 @@ class Group(MappingMixin):
     greenlet_class: Any = Greenlet
     #: what a greenlet in join() is shown to wait for
     waits_as = "group"
+    #: its number, alone, while somebody watches
+    _greenscope_groups: tuple[int, ...] | None = None
 
     def __init__(self, *args: Iterable[Any]) -> None:
         if len(args) > 1:
@@ -94,8 +97,12 @@ class Group(MappingMixin):
         if rawlink is not None:
             rawlink(self._discard)
         members.add(greenlet)
-        if hooks.grouped and (greenlet._state if isinstance(greenlet, Greenlet) else PENDING):
-            hooks.call("grouped", self, greenlet)
+        if hooks.grouped:
+            if not isinstance(greenlet, Greenlet) or greenlet._state:
+                hooks.call("grouped", self, greenlet)
+            else:  # its start will tell
+                before, own = greenlet._greenscope_groups, self._greenscope_groups
+                greenlet._greenscope_groups = before + own if before and own else before or own
 
     def _discard(self, greenlet: Any) -> bool:
         """Let a greenlet go; False when it was no member (difference 2). The link of each member."""
@@ -113,22 +120,29 @@ class Group(MappingMixin):
     def discard(self, greenlet: Any) -> None:
         """Let a greenlet go that may live on; a no-op when it is no member."""
         if self._discard(greenlet):
-            if hooks.ungrouped and not (isinstance(greenlet, Greenlet) and greenlet._state >= VALUE):
-                hooks.call("ungrouped", self, greenlet)
             unlink = getattr(greenlet, "unlink", None)
             if unlink is not None:
                 unlink(self._discard)
+            if hooks.ungrouped and not (isinstance(greenlet, Greenlet) and greenlet._state >= VALUE):
+                hooks.call("ungrouped", self, greenlet)
 
     def start(self, greenlet: Any) -> None:
         """Add a greenlet that was not started, and start it."""
         self.add(greenlet)
-        if hooks.spawned:
+        if hooks.on_spawn is not None:
             hooks.depth = SPAWNED
         greenlet.start()
 
     def spawn(self, *args: Any, **kwargs: Any) -> Any:
         """Return a new started member; the arguments are those of `greenlet_class`."""
         greenlet = self.greenlet_class(*args, **kwargs)
+        if hooks.on_spawn is not None:
+            start = self.start
+            if start.__class__ is MethodType and (start.__func__ is _POOL_START or start.__func__ is _GROUP_START):
+                self.add(greenlet)  # what start() does, without a call for the observer to look through
+                hooks.depth = SPAWNED
+                greenlet.start()
+                return greenlet
         self.start(greenlet)
         return greenlet
 
@@ -312,7 +326,7 @@ class Pool(Group):
     def start(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:
         """Add a greenlet that was not started, and start it; blocks and raises as add()."""
         self.add(greenlet, blocking, timeout)
-        if hooks.spawned:
+        if hooks.on_spawn is not None:
             hooks.depth = SPAWNED
         greenlet.start()
 
@@ -343,3 +357,6 @@ class Pool(Group):
         else:
             slots.release()
         return True
+
+
+_GROUP_START, _POOL_START = Group.start, Pool.start

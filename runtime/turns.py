@@ -199,8 +199,11 @@ def poll(hub: "Hub", timeout: float | None) -> None:
 def notify(hub: "Hub") -> None:
     """Call the links of the greenlets that ended in this batch: those of every greenlet, then its own."""
     finished, hub.finished = hub.finished, []
+    cut_short = hub.cut_short
+    if cut_short:
+        hub.cut_short = []
     if every.listening:
-        every.notify(finished)
+        every.notify(finished, cut_short)
     for greenlet_ in finished:
         if greenlet_._links:
             greenlet_._notify_links()

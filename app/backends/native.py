@@ -16,7 +16,7 @@ What is so now is read in `native_view`, what is asked is carried out in
 `native_control`.
 
 A greenlet that was killed ended, in gevent's terms, successfully with a GreenletExit
-as its value: it comes by link_value and is told as `killed`.
+as its value: it comes by link_value's other callback, and is told as `killed`.
 """
 
 import itertools
@@ -42,6 +42,7 @@ from greenscope.app.model import (
 )
 from greenscope.app.probe import Capability
 from greenscope.runtime.every import every
+from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import Hub, hubs
 from greenscope.runtime.instruments import HOOKS, hooks
@@ -90,6 +91,7 @@ class NativeProbe:
             self._drop,
         )
         self.spawned = self.hooks.on_spawned
+        self.renamed = self.hooks.on_renamed
         self.kill_requested = self.hooks.on_kill_requested
         self.grouped = self.hooks.on_grouped
         self.ungrouped = self.hooks.on_ungrouped
@@ -122,13 +124,14 @@ class NativeProbe:
                 hub.accounted = True
         for group in list(groups):
             self._adopt_group(group)
-        every.link_value(self.hooks.on_succeeded)
+        every.link_value(self.hooks.on_lived, self.hooks.on_killed)
         every.link_exception(self.hooks.on_failed)
         hooks.add(self)
         for hub in list(hubs):
             if not hub.dead:
                 self._discover(hub)
         for group in list(groups):
+            self._adopt_group(group)  # opened by another thread before the hook was there
             for member in list(group.greenlets):
                 self.grouped(group, member)
 
@@ -140,8 +143,10 @@ class NativeProbe:
         hooks.remove(self)
         for hub in list(hubs):
             hub.accounted = False
-        every.unlink(self.hooks.on_succeeded)
+        every.unlink(self.hooks.on_lived)
         every.unlink(self.hooks.on_failed)
+        for group in list(groups):
+            group._greenscope_groups = None
         self.buffer.clear()
         self.alive.clear()
 
@@ -165,8 +170,9 @@ class NativeProbe:
             return
         self.hooks.on_adopted(greenlet)
         if isinstance(greenlet, Greenlet) and greenlet.dead:  # meanwhile, in its thread: its end may be told already
-            tell = self.hooks.on_failed if greenlet._exc_info is not None else self.hooks.on_succeeded
-            tell([greenlet])
+            killed = isinstance(greenlet.value, GreenletExit)
+            ended = self.hooks.on_killed if killed else self.hooks.on_lived
+            (ended if greenlet._exc_info is None else self.hooks.on_failed)([greenlet])
 
     # -- hooks: in the hub's thread; those that run for every greenlet are in native_hooks
 
@@ -188,6 +194,7 @@ class NativeProbe:
         id: int | None = getattr(group, "_greenscope_id", None)
         if id is None or self._groups.get(id, _no_ref)() is not group:
             id = group._greenscope_id = next(self._group_ids)
+            group._greenscope_groups = (id,)
             self._groups[id] = weakref.ref(group)
             self._note("group_opened", None, id)
         return id
@@ -223,7 +230,7 @@ class NativeProbe:
             hook = getattr(self, name, None)
             if hook is not None and hook not in getattr(hooks, name):
                 self._fault(f"the hook {name} raised and was removed")
-        for name, callback in (("end", self.hooks.on_succeeded), ("failure", self.hooks.on_failed)):
+        for name, callback in (("end", self.hooks.on_lived), ("failure", self.hooks.on_failed)):
             if not every.has(callback):
                 self._fault(f"the link on every {name} raised and was removed")
 
@@ -239,7 +246,7 @@ class NativeProbe:
                 del self.raws[id]
                 if self.alive.pop(id, None) is not None:
                     kind = "killed" if id in self.killing else "succeeded"
-                    self.buffer.extend((kind, monotonic(), id, 0.0, *UNUSED))
+                    self.buffer.extend((kind, monotonic(), id, None, *UNUSED))
         for id, ref in list(self._groups.items()):
             if ref() is None and len(self.buffer) < self.buffer_limit * WIDTH:  # else at the next look
                 del self._groups[id]

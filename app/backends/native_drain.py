@@ -73,7 +73,7 @@ class NativeDrain:
                 self._member_of.setdefault(id, []).append(group)
                 events.append(Event("grouped", t, greenlet=id, group=group))
         elif kind in ENDS:
-            self._tell_end(events, kind, t, id, what, *more[:2])
+            self._tell_end(events, kind, t, id, what, more[0])
         else:
             opened = None
             if kind == "grouped":
@@ -85,21 +85,17 @@ class NativeDrain:
             events.append(Event(kind, t, greenlet=id, group=what, group_record=opened))
 
     def _tell_end(
-        self, events: list[Event], kind: Any, t: float, id: int, began: float, account: Account | None, exc_info: Any
+        self, events: list[Event], kind: Any, t: float, id: int, account: Account | None, exc_info: Any
     ) -> None:
         self.known.pop(id, None)
         self.probe.killing.pop(id, None)
         self.probe.named.pop(id, None)
         if id in self._unbegun:
             del self._unbegun[id]
-            if began:
-                events.append(Event("started", began, greenlet=id))
+            if account is not None:
+                events.append(Event("started", account[0], greenlet=id))
         exception = exception_record(exc_info)
-        events.append(
-            Event(
-                kind, t, greenlet=id, exception=exception, sample=ended(id, kind, account, t - began if began else None)
-            )
-        )
+        events.append(Event(kind, t, greenlet=id, exception=exception, sample=ended(id, kind, account, t)))
         for group in self._member_of.pop(id, ()):
             events.append(Event("ungrouped", t, greenlet=id, group=group))
 
@@ -110,8 +106,8 @@ class NativeDrain:
             del unbegun[id]
             greenlet = self.probe.alive.get(id)
             if greenlet is not None and getattr(greenlet, "_state", _RUNNING) == _RUNNING:
-                began = getattr(greenlet, "_greenscope_began", 0.0) or self.known[id].created
-                events.append(Event("started", began, greenlet=id))
+                carrier = getattr(greenlet, "_carrier", None)
+                events.append(Event("started", getattr(carrier, "since", 0.0) or self.known[id].created, greenlet=id))
             else:  # to the end of the line; if it has ended, that tells, further back in the buffer
                 unbegun[id] = None
 
@@ -163,13 +159,15 @@ class NativeDrain:
         )
 
 
-def ended(id: int, kind: Any, account: Account | None, lived: float | None) -> GreenletSample:
-    """Return the account of a life of `lived` seconds since it began (None where nothing was accounted)."""
+def ended(id: int, kind: Any, account: Account | None, now: float) -> GreenletSample:
+    """Return where the time of a life went that ended `now` (None: nothing was accounted)."""
     if account is None:
         return GreenletSample(id=id, state=kind)
-    run, ready, switches, longest = account if isinstance(account, tuple) else (account, 0.0, 1, account)
-    wait = None if lived is None else max(0.0, lived - run - ready)
-    return GreenletSample(id, kind, None, None, run, ready, wait, switches, longest)
+    if len(account) == 2:
+        run = account[1] - account[0]
+        return GreenletSample(id, kind, None, None, run, 0.0, 0.0, 1, run)
+    began, run, ready, switches, longest = account
+    return GreenletSample(id, kind, None, None, run, ready, max(0.0, now - began - run - ready), switches, longest)
 
 
 def exception_record(exc_info: tuple[Any, Any, Any] | None) -> ExceptionRecord | None:

@@ -10,10 +10,9 @@ tuple that stays, and nothing more for the garbage collector to go through.
     on_adopted      what lived already, or is a raw greenlet: no place, no parent
     on_spawned      "spawned", t, id, hub, function, parent id, code, instruction, groups
                     groups: numbers of those it was put into before, None for none
-    on_succeeded    "ended", t, kind, ids, times of beginning, accounts: a list each, one note a batch,
-                    another one for those of it that were killed
-                    kind, t, id, began, account: for one that ends alone
-    on_failed       kind, t, id, began, account, exc_info
+    on_lived        "ended", t, kind, ids, accounts: a list each, one note a batch
+    on_killed       kind, t, id, account: for one that ends alone
+    on_failed       kind, t, id, account, exc_info
     others          kind, t, id, group
 
 A note that has less is filled up with None. None holds on to a greenlet, but until the next
@@ -33,8 +32,9 @@ from typing import Any, NamedTuple
 
 import greenscope.runtime
 from greenscope.app.backends.frames import under
-from greenscope.runtime.exceptions import GreenletExit
+from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.instruments import STARTED, hooks
+from greenscope.runtime.joinable import NEW
 from greenscope.runtime.pool import Group, Pool
 
 _RUNTIME = os.path.dirname(os.path.abspath(greenscope.runtime.__file__))
@@ -58,7 +58,6 @@ BORN, LIVED = "spawned", "succeeded"
 BATCH = 500
 #: what values, or names, are when there are none
 NONE = repeat(None)
-builtin_id = id
 #: greenlets that a measurement of the hooks pretends to watch
 MEASURED = 200
 
@@ -68,8 +67,10 @@ class Hooks(NamedTuple):
 
     on_spawned: Callable[[Any], None]
     on_adopted: Callable[[Any], bool]
-    on_succeeded: Callable[[list[Any]], None]
+    on_lived: Callable[[list[Any]], None]
+    on_killed: Callable[[list[Any]], None]
     on_failed: Callable[[list[Any]], None]
+    on_renamed: Callable[[Any], None]
     on_kill_requested: Callable[[Any], None]
     on_grouped: Callable[[Any, Any], None]
     on_ungrouped: Callable[[Any, Any], None]
@@ -87,28 +88,25 @@ def make_hooks(
 ) -> Hooks:
     """Return hooks that keep `alive` and note events in `buffer`, at most `limit` of them.
 
-    `named` gets the names, by id, of those that end and were given one; `groups` holds references to the groups
+    `named` gets the names, by id, of those that were given one; `groups` holds references to the groups
     that are known, and `adopt_group` registers another one.
     """
-    #: a reference to the group that was joined last, and its number, alone in a tuple
-    latest_group: tuple[Callable[[], Any], tuple[int, ...]] = (lambda: None), ()
-    next_id = count(1).__next__
+    ids = count(1)
     note = buffer.extend
     limit *= WIDTH
     frame_at = sys._getframe
     clock = monotonic
     files = _BETWEEN
     forget = alive.pop
-    group_discard, pool_discard = _DISCARDS
-    method = MethodType
     #: a reference to who spawned last, and its id: most have many children in a row
-    latest: tuple[Any, int | None] = None, None
+    latest: Any = None
+    latest_id: int | None = None
     #: what of the program spawned last
     own_code: Any = None
 
     def on_spawned(greenlet: Any) -> None:
-        nonlocal latest, own_code
-        id = next_id()
+        nonlocal latest, latest_id, own_code
+        id = next(ids)
         greenlet._greenscope_id = id
         alive[id] = greenlet
         if len(buffer) >= limit:
@@ -130,51 +128,23 @@ def make_hooks(
             frame = back
             code = frame.f_code
         spawner = greenlet.spawning_greenlet
-        last = latest
-        if spawner is last[0]:
-            parent = last[1]
+        if spawner is latest:
+            parent = latest_id
         else:
             try:
                 parent = spawner()._greenscope_id  # now: the parent may be gone when this is read
-                if parent is not None:
-                    latest = spawner, parent
             except AttributeError:
                 parent = None
-        into = None
-        links = greenlet._links
-        if links:
-            link, last_in = links[0], latest_group
-            if (
-                link.__class__ is method
-                and last_in[0]() is link.__self__
-                and (link.__func__ is pool_discard or link.__func__ is group_discard)
-                and len(links) == 1
-            ):
-                into = last_in[1]
-            else:
-                into = groups_of(links)
+            if parent is not None:
+                latest, latest_id = spawner, parent  # no other thread comes in between: there is no call
+        into = greenlet._greenscope_groups
         note((BORN, clock(), id, greenlet.hub, greenlet._run, parent, code, frame.f_lasti, into))
-
-    def groups_of(links: Any) -> tuple[int, ...] | None:
-        """Return the groups of one that is started now: each has linked itself to its end."""
-        into = []
-        for link in links:
-            if link.__class__ is method and (link.__func__ is pool_discard or link.__func__ is group_discard):
-                into.append(number_of(link.__self__))
-        return tuple(into) or None
-
-    def number_of(group: Any) -> int:
-        nonlocal latest_group
-        number: int = getattr(group, "_greenscope_id", 0)
-        known = groups.get(number)
-        if known is None or known() is not group:
-            number = adopt_group(group)
-        latest_group = groups[number], (number,)
-        return number
+        if greenlet._name is not None:
+            named[id] = greenlet._name
 
     def on_adopted(greenlet: Any) -> bool:
         """Register it; False when that could not be noted."""
-        id = greenlet._greenscope_id = next_id()
+        id = greenlet._greenscope_id = next(ids)
         alive[id] = greenlet
         if len(buffer) >= limit:
             drop(BORN)
@@ -183,59 +153,44 @@ def make_hooks(
         note((BORN, clock(), id, hub, getattr(greenlet, "_run", None), None, None, 0, None))
         return True
 
-    def on_succeeded(greenlets: list[Any]) -> None:
-        if len(greenlets) == 1:
-            greenlet: Any = greenlets[0]
-            id: Any = getattr(greenlet, "_greenscope_id", None)
-            if take(id, greenlet):
-                value = greenlet.value
-                if value is not None and issubclass(type(value), GreenletExit):
-                    end("killed", id, greenlet)
-                else:
-                    end(LIVED, id, greenlet)
+    def on_lived(greenlets: list[Any]) -> None:
+        if len(greenlets) > 1:
+            end_all(LIVED, greenlets)
             return
-        if len(greenlets) > BATCH:
-            for at in range(0, len(greenlets), BATCH):
-                on_succeeded(greenlets[at : at + BATCH])
-            return
-        values = [greenlet.value for greenlet in greenlets]
-        if any(map(is_not, values, NONE)):
-            kinds = {builtin_id(kind): kind for kind in map(type, values)}  # the program's metaclass may have no hash
-            exits = {key for key, kind in kinds.items() if issubclass(kind, GreenletExit)}
-            del kinds
-            if exits:
-                end_all("killed", [one for one in greenlets if builtin_id(type(one.value)) in exits])
-                greenlets = [one for one in greenlets if builtin_id(type(one.value)) not in exits]
-                if not greenlets:
-                    return
-        del values  # which are the program's
-        end_all(LIVED, greenlets)
+        greenlet: Any = greenlets[0]
+        id: Any = greenlet._greenscope_id
+        found = forget(id, None)  # what take() and end() do, without the calls
+        if found is not greenlet:
+            if found is not None:
+                alive[id] = found
+        elif len(buffer) < limit:
+            note((LIVED, clock(), id, greenlet._greenscope_account, None, None, None, None, None))
+        else:
+            lose(LIVED, id)
+
+    def on_killed(greenlets: list[Any]) -> None:
+        end_all("killed", greenlets)
 
     def end_all(kind: str, greenlets: list[Any]) -> None:
         """Note the ends of a batch, of those that are known."""
-        try:
-            ids = [greenlet._greenscope_id for greenlet in greenlets]
-            found = list(map(forget, ids, NONE))
-            known = not any(map(is_not, found, greenlets))  # `!=` could be the program's code
-            if not known:
-                alive.update((id, one) for id, one in zip(ids, found, strict=True) if one is not None)
-        except AttributeError:
-            known = False
-        if not known:  # some lived before we watched, were never started, or ended already
-            greenlets = [one for one in greenlets if take(getattr(one, "_greenscope_id", None), one)]
-            ids = [greenlet._greenscope_id for greenlet in greenlets]
-            if not ids:
-                return
-        if len(buffer) >= limit:
-            for _ in ids:
-                drop(kind)
+        if len(greenlets) > BATCH:
+            for at in range(0, len(greenlets), BATCH):
+                end_all(kind, greenlets[at : at + BATCH])
             return
-        names = [greenlet._name for greenlet in greenlets]
-        began = [greenlet._greenscope_began for greenlet in greenlets]
-        accounts = [greenlet._greenscope_account for greenlet in greenlets]
-        note(("ended", clock(), kind, ids, began, accounts, None, None, None))
-        if any(map(is_not, names, NONE)):
-            named.update((id, name) for id, name in zip(ids, names, strict=True) if name is not None)
+        ended = [greenlet._greenscope_id for greenlet in greenlets]
+        found = list(map(forget, ended, NONE))
+        if any(map(is_not, found, greenlets)):  # some lived before we watched, were never started, or ended already
+            alive.update((id, one) for id, one in zip(ended, found, strict=True) if one is not None)
+            greenlets = [one for one in greenlets if take(one._greenscope_id, one)]
+            ended = [greenlet._greenscope_id for greenlet in greenlets]
+            if not ended:
+                return
+        if len(buffer) < limit:
+            accounts = [greenlet._greenscope_account for greenlet in greenlets]
+            note(("ended", clock(), kind, ended, accounts, None, None, None, None))
+        else:
+            for id in ended:
+                lose(kind, id)
 
     def lives(id: Any, greenlet: Any) -> bool:
         return alive.get(id) is greenlet
@@ -249,29 +204,24 @@ def make_hooks(
 
     def end(kind: str, id: int, greenlet: Any, exc_info: Any = None) -> None:
         if len(buffer) < limit:
-            note(
-                (
-                    kind,
-                    clock(),
-                    id,
-                    greenlet._greenscope_began,
-                    greenlet._greenscope_account,
-                    exc_info,
-                    None,
-                    None,
-                    None,
-                )
-            )
-            if greenlet._name is not None:
-                named[id] = greenlet._name
+            note((kind, clock(), id, greenlet._greenscope_account, exc_info, None, None, None, None))
         else:
-            drop(kind)
+            lose(kind, id)
+
+    def lose(kind: str, id: int) -> None:
+        named.pop(id, None)
+        drop(kind)
 
     def on_failed(greenlets: list[Any]) -> None:
         for greenlet in greenlets:
-            id: Any = getattr(greenlet, "_greenscope_id", None)
+            id: Any = greenlet._greenscope_id
             if take(id, greenlet):
                 end("killed" if id in killing else "failed", id, greenlet, greenlet._exc_info)
+
+    def on_renamed(greenlet: Any) -> None:
+        id: Any = greenlet._greenscope_id
+        if lives(id, greenlet):
+            named[id] = greenlet._name
 
     def on_kill_requested(greenlet: Any) -> None:
         id: Any = getattr(greenlet, "_greenscope_id", None)
@@ -291,23 +241,42 @@ def make_hooks(
     def change(kind: str, group: Any, greenlet: Any) -> None:
         id: Any = getattr(greenlet, "_greenscope_id", None)
         if not lives(id, greenlet):
-            return  # its start will tell
-        if len(buffer) < limit:
+            if isinstance(greenlet, Greenlet) and greenlet._state == NEW:  # its start will tell
+                greenlet._greenscope_groups = groups_of(greenlet._links)
+        elif len(buffer) < limit:
             note((kind, clock(), id, number_of(group), None, None, None, None, None))
         else:
             drop(kind)
 
-    return Hooks(on_spawned, on_adopted, on_succeeded, on_failed, on_kill_requested, on_grouped, on_ungrouped)
+    def groups_of(links: Any) -> tuple[int, ...] | None:
+        """Return the groups of one that is not started: each has linked itself to its end."""
+        methods = [link for link in links or () if type(link) is MethodType]  # others may be the program's
+        own = [one.__self__ for one in methods if any(one.__func__ is discard for discard in _DISCARDS)]
+        return tuple(map(number_of, own)) or None
+
+    def number_of(group: Any) -> int:
+        number: int = getattr(group, "_greenscope_id", 0)
+        known = groups.get(number)
+        return number if known is not None and known() is group else adopt_group(group)
+
+    return Hooks(
+        on_spawned,
+        on_adopted,
+        on_lived,
+        on_killed,
+        on_failed,
+        on_renamed,
+        on_kill_requested,
+        on_grouped,
+        on_ungrouped,
+    )
 
 
 class _Twin:
     """Looks to the hooks like a greenlet."""
 
-    value = hub = _name = None
-    _greenscope_began = 0.0
-    _greenscope_account = None
-    _run = None
-    _links = None
+    hub = _name = _run = None
+    _greenscope_account = _greenscope_groups = None
     _greenscope_id = 0
 
     def spawning_greenlet(self) -> "_Twin":
@@ -329,6 +298,6 @@ def measure_hooks() -> float:
         begin = perf_counter_ns()
         for twin in twins:
             twin.start(hooks.on_spawned)
-        hooks.on_succeeded(twins)
+        hooks.on_lived(twins)
         best = min(best, (perf_counter_ns() - begin) * 1e-9 / MEASURED)
     return best

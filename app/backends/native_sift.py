@@ -27,8 +27,8 @@ SHORT_RATE, SHORT_BURST = 100, 500
 #: notes worked off per drain, where each greenlet of a batch counts
 TAKEN = 20_000
 
-#: where in a note of "ended" the ids are, and when they began, and their accounts
-IDS, BEGAN, ACCOUNTS = 3, 4, 5
+#: where in a note of "ended" the ids are, and their accounts
+IDS, ACCOUNTS = 3, 4
 #: where in a note the id is (in one of "ended" the kind), the group in one of "grouped", the groups in a birth
 ID, GROUP, GROUPS = 2, 3, 8
 
@@ -126,16 +126,14 @@ class NativeSift:
             self._shed.update(short[told:])
             self._drop(BORN, len(short) - told)
 
-    def _ends(
-        self, t: float, kind: str, ids: list[int], began: list[float], accounts: list[Any]
-    ) -> Iterator[list[Any]]:
+    def _ends(self, t: float, kind: str, ids: list[int], accounts: list[Any]) -> Iterator[list[Any]]:
         """Give a note for each end of a batch, but for those whose birth was shed."""
         gone = self._forget_ends(ids)
         if len(gone) == len(ids):
             return
-        for id, since, account in zip(ids, began, accounts, strict=True):
+        for id, account in zip(ids, accounts, strict=True):
             if id not in gone:
-                yield [kind, t, id, since, account, None]
+                yield [kind, t, id, account, None]
 
     def _forget_ends(self, ids: Collection[int]) -> set[int]:
         """Count, of these ends, those whose birth was shed; return them."""

@@ -190,8 +190,7 @@ def _account(greenlet: Any, raw: Any, state: State, now: float) -> _Account:
         longest = max(longest, slice_)
     elif state == "waiting" and raw.parked_at:
         wait += max(0.0, now - raw.parked_at)
-    began = max(getattr(greenlet, "_greenscope_began", 0.0), raw.since)
-    ready = max(0.0, now - began - run - wait) if began else None
+    ready = max(0.0, now - raw.since - run - wait) if raw.since else None
     return run, ready, wait, raw.switches, longest
 
 

@@ -49,7 +49,10 @@ def account_of(ended: Greenlet) -> tuple[float, float, int, float]:
     """Return run, ready, switches and longest slice of a greenlet that has ended."""
     account = ended._greenscope_account
     assert account is not None
-    return account if isinstance(account, tuple) else (account, 0.0, 1, account)
+    if len(account) == 2:
+        run = account[1] - account[0]
+        return run, 0.0, 1, run
+    return account[1:]
 
 
 def test_relays_are_accounted_for_like_switches_by_the_hub(work: Work) -> None:

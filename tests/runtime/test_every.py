@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from greenscope.runtime import Greenlet, joinall, spawn
+from greenscope.runtime import Greenlet, GreenletExit, joinall, sleep, spawn
 from greenscope.runtime.every import EveryGreenlet, every
 
 
@@ -41,6 +41,26 @@ def test_those_of_one_batch_come_in_one_call_in_order_of_ending(calls: list[tupl
     greenlets = [spawn(int), Quiet.spawn(fail), spawn(int), Quiet.spawn(fail)]
     joinall(greenlets)
     assert calls == [("value", greenlets[::2]), ("exception", greenlets[1::2])]
+
+
+def test_killed_ones_go_to_the_callback_that_is_there_for_them(calls: list[tuple[str, list[Greenlet]]]) -> None:
+    lived: list[list[Greenlet]] = []
+    killed: list[list[Greenlet]] = []
+    on_lived, on_killed = lived.append, killed.append
+    every.link_value(on_lived, on_killed)
+    try:
+        greenlets = [spawn(int), spawn(sleep, 60), spawn(GreenletExit)]
+        greenlets[1].kill(block=False)
+        joinall(greenlets)
+    finally:
+        every.unlink(on_lived)
+    assert lived == [[greenlets[0], greenlets[2]]], "who returns a GreenletExit was not killed"
+    assert killed == [[greenlets[1]]]
+    assert {id(one) for _, ended in calls for one in ended} == set(map(id, greenlets)), "to others they have a value"
+    spawn(int).join()
+    spawn(sleep, 60).kill()
+    sleep(0)
+    assert (len(lived), len(killed)) == (1, 1), "both are unlinked"
 
 
 def test_they_are_called_before_a_greenlets_own_links(calls: list[tuple[str, list[Greenlet]]]) -> None:

@@ -21,6 +21,9 @@ class Recorder(Instrument):
     def spawned_raw(self, greenlet: Any) -> None:
         self.seen.append(("spawned_raw", greenlet))
 
+    def renamed(self, greenlet: Any) -> None:
+        self.seen.append(("renamed", greenlet.name))
+
     def kill_requested(self, greenlet: Any) -> None:
         self.seen.append(("kill_requested", greenlet))
 
@@ -76,6 +79,33 @@ def test_hook_that_raises_is_removed_and_reported_once(recorder: Recorder, capsy
     assert [name for name, _ in recorder.seen] == ["spawned", "spawned"]
 
 
+def test_every_one_of_several_instruments_is_told(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    class Faulty(Instrument):
+        def spawned(self, greenlet: Any) -> None:
+            raise SystemExit("an observer's fault")
+
+    second, faulty = Recorder(), Faulty()
+    for one in (faulty, second):
+        hooks.add(one)
+    try:
+        tasks = [spawn(sleep), spawn(sleep)]
+    finally:
+        for one in (faulty, second):
+            hooks.remove(one)
+    alone = spawn(sleep)
+    joinall([*tasks, alone])
+    assert second.seen == [("spawned", task) for task in tasks]
+    assert recorder.seen == [("spawned", task) for task in (*tasks, alone)]
+    assert capsys.readouterr().err.count("was removed") == 1
+
+
+def test_name_that_is_set_is_told(recorder: Recorder) -> None:
+    task = spawn(sleep)
+    task.name = "worker"
+    assert recorder.seen == [("spawned", task), ("renamed", "worker")]
+    task.join()
+
+
 def test_instrument_is_added_once_and_only_where_it_listens() -> None:
     own = Hooks()
     recorder = Recorder()
@@ -84,6 +114,7 @@ def test_instrument_is_added_once_and_only_where_it_listens() -> None:
     assert {name: len(getattr(own, name)) for name in HOOKS if getattr(own, name)} == {
         "spawned": 1,
         "spawned_raw": 1,
+        "renamed": 1,
         "kill_requested": 1,
     }
 

@@ -23,7 +23,7 @@ def test_bug_in_a_hook_removes_it_and_is_told(
         raise AssertionError("a bug of the observer")
 
     if broken == "end":
-        probe.hooks = probe.hooks._replace(on_succeeded=bug)
+        probe.hooks = probe.hooks._replace(on_lived=bug)
     else:
         setattr(probe, broken, bug)
     with watching(probe) as monitor:

@@ -186,3 +186,42 @@ def test_comparison_of_greenlets_is_the_programs_code_and_never_runs(thread: Run
     probe.drain()
     assert odd.successful()
     assert probe.faults == []
+
+
+def test_member_that_left_before_its_start_is_told_in_no_group(thread: RuntimeThread, probe: NativeProbe) -> None:
+    first, second = Group(), Pool(2)
+
+    def start() -> Greenlet:
+        greenlet = Greenlet(sleep, 60)
+        for group in (first, second):
+            group.add(greenlet)
+        first.discard(greenlet)
+        greenlet.start()
+        return greenlet
+
+    greenlet = thread.call(start)
+    told = drain_until(probe, lambda seen: any(e.kind == "grouped" for e in seen))
+    assert [e.group for e in told if e.kind == "grouped"] == [second._greenscope_id]
+    thread.call(greenlet.kill)
+
+
+def test_member_that_was_added_before_we_watched_is_told_in_its_groups(thread: RuntimeThread) -> None:
+    first, second, greenlet = Group(), Pool(2), Greenlet(sleep, 60)
+    for group in (first, second):
+        thread.call(group.add, greenlet)
+    for _ in range(2):  # another probe has other numbers
+        probe = NativeProbe()
+        probe.attach()
+        numbers = [first._greenscope_id, second._greenscope_id]
+        assert greenlet._greenscope_groups == tuple(numbers)
+        probe.close()
+    probe = NativeProbe()
+    probe.attach()
+    try:
+        thread.call(greenlet.start)
+        told = drain_until(probe, lambda seen: sum(e.kind == "grouped" for e in seen) == 2)
+        groups = {e.group_record.id: e.group_record.name for e in told if e.group_record is not None}
+        assert [groups[e.group or 0] for e in told if e.kind == "grouped"] == [first.name, second.name]
+    finally:
+        thread.call(greenlet.kill)
+        probe.close()
