@@ -130,9 +130,12 @@ def watching(kind: str) -> Iterator[None]:
 
 
 def pin_heap(megabytes: int = 256) -> list[bytes]:
-    """Return what makes Python keep so much memory: an object in every page, all others are free again."""
+    """Return what makes Python keep so much memory: two objects in each arena of 1 MiB, all else in it is free again.
+
+    With more of them each pool would stay theirs, of no use for objects of another size.
+    """
     filled = [bytes(470) for _ in range(megabytes * 2048)]
-    return filled[::8]
+    return filled[::1024]
 
 
 def main(kind: str, name: str, rounds: str) -> None:
