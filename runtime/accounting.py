@@ -21,7 +21,10 @@ its job, is handed to the Greenlet when that ends, and is clear for the next one
 from time import monotonic
 from typing import Any
 
-__all__ = ["Account", "clear_account", "close_account", "keep_accounts", "open_account", "pass_turn"]
+__all__ = ["Account", "clear_account", "close_account", "keep_accounts", "open_account", "pass_turn", "write"]
+
+#: writes an attribute of a greenlet whatever its class does in a __setattr__ of its own
+write = object.__setattr__
 
 #: when it began, then run, ready, switches and longest slice, in seconds and number; or, of a life without a wait, when
 #: its one slice began and ended
@@ -74,20 +77,16 @@ def pass_turn(raw: Any, hub: Any) -> None:
 def close_account(raw: Any, task: Any, hub: Any) -> None:
     """Hand a task that ends its account, the slice that ends with it included; the next slice begins now."""
     now = monotonic()
-    last = now - hub.now
+    began, since = hub.now, raw.since
     hub.now = now
-    if raw.parked_at:
-        since, run, longest = raw.since, raw.run_time + last, raw.longest_run
-        ready = now - since - run - raw.wait_time
-        task._greenscope_account = (
-            since,
-            run,
-            ready if ready > 0.0 else 0.0,
-            raw.switches + 1,
-            last if last > longest else longest,
-        )
-        # as clear_account() does, without the call
-        raw.run_time = raw.wait_time = raw.longest_run = raw.since = raw.parked_at = 0.0
-        raw.switches = 0
-    else:
-        task._greenscope_account = now - last, now
+    if not since or since == began:
+        write(task, "_greenscope_account", (began, now))
+        return
+    last = now - began
+    run, longest = raw.run_time + last, raw.longest_run
+    ready = now - since - run - raw.wait_time if raw.parked_at else 0.0
+    account = since, run, ready if ready > 0.0 else 0.0, raw.switches + 1, last if last > longest else longest
+    write(task, "_greenscope_account", account)
+    # as clear_account() does, without the call
+    raw.run_time = raw.wait_time = raw.longest_run = raw.since = raw.parked_at = 0.0
+    raw.switches = 0

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import greenlet
 
-from greenscope.runtime.accounting import clear_account, close_account
+from greenscope.runtime.accounting import clear_account, close_account, write
 
 if TYPE_CHECKING:
     from greenscope.runtime.hub import Hub
@@ -104,9 +104,12 @@ class Carrier(greenlet):
                         close_account(self, task, hub)
                     task._on_error(error)
                 else:
-                    if began and not self.parked_at:  # one slice, by far the most frequent life: without the call
+                    if began and began == hub.now:  # one slice, by far the most frequent life: without the call
                         hub.now = now = monotonic()
-                        task._greenscope_account = began, now
+                        try:
+                            task._greenscope_account = began, now
+                        except BaseException:
+                            write(task, "_greenscope_account", (began, now))
                     elif hub.now:
                         close_account(self, task, hub)
                     task._on_value(value)

@@ -24,12 +24,11 @@ Callback = Callable[[list[Any]], Any]
 class EveryGreenlet:
     """Stands for all greenlets of the process, those to come included."""
 
-    __slots__ = ("_on_exception", "_on_killed", "_on_value", "listening")
+    __slots__ = ("_on_exception", "_on_value", "listening")
 
     def __init__(self) -> None:
-        self._on_value: tuple[Callback, ...] = ()
-        #: of some of those, what gets the killed ones instead
-        self._on_killed: dict[Callback, Callback] = {}
+        #: each with what gets the killed ones, None: itself
+        self._on_value: tuple[tuple[Callback, Callback | None], ...] = ()
         self._on_exception: tuple[Callback, ...] = ()
         #: False: nobody is linked, and nothing has to be called
         self.listening = False
@@ -39,9 +38,7 @@ class EveryGreenlet:
 
         Those among them that a GreenletExit has ended go to `killed(greenlets)`, when it is given.
         """
-        if killed is not None:
-            self._on_killed = {**self._on_killed, callback: killed}
-        self._on_value = (*self._on_value, callback)
+        self._on_value = (*self._on_value, (callback, killed))
         self.listening = True
 
     def link_exception(self, callback: Callback) -> None:
@@ -51,14 +48,13 @@ class EveryGreenlet:
 
     def unlink(self, callback: Callback) -> None:
         """Remove a callback of either kind, with what goes with it; a no-op when it is not there."""
-        self._on_value = tuple(one for one in self._on_value if one != callback)
-        self._on_killed = {one: killed for one, killed in self._on_killed.items() if one != callback}
+        self._on_value = tuple(pair for pair in self._on_value if pair[0] != callback)
         self._on_exception = tuple(one for one in self._on_exception if one != callback)
         self.listening = bool(self._on_value or self._on_exception)
 
     def has(self, callback: Callback) -> bool:
         """Tell whether a callback is linked."""
-        return callback in self._on_value or callback in self._on_exception
+        return any(one == callback for one, _ in self._on_value) or callback in self._on_exception
 
     def notify(self, finished: list[Any], cut_short: list[Any]) -> None:
         """Call the callbacks with the greenlets that have ended; called by the hub.
@@ -66,36 +62,35 @@ class EveryGreenlet:
         `cut_short` are those of them that failed or were killed, each once: in by far the most batches, none.
         """
         if not cut_short:
-            for callback in self._on_value:
+            for callback, _ in self._on_value:
                 try:  # as _call() does, without the call
                     callback(finished)
                 except BaseException:
-                    self._fail(callback, callback)
+                    self.unlink(callback)
+                    self._report(callback)
             return
         failed = [greenlet for greenlet in cut_short if greenlet._exc_info is not None]
         killed = [greenlet for greenlet in cut_short if greenlet._exc_info is None]
         others = set(map(id, cut_short))  # the program's greenlets may have no hash
         lived = [greenlet for greenlet in finished if id(greenlet) not in others]
-        for callback in self._on_value:
-            on_killed = self._on_killed.get(callback)
-            if on_killed is not None:
-                self._call(callback, callback, lived)
-                self._call(callback, on_killed, killed)
-            else:
+        for callback, on_killed in self._on_value:
+            if on_killed is None:
                 self._call(callback, callback, [one for one in finished if one._exc_info is None])
+            elif self._call(callback, callback, lived):
+                self._call(callback, on_killed, killed)
         for callback in self._on_exception:
             self._call(callback, callback, failed)
 
-    def _call(self, linked: Callback, callback: Callback, greenlets: list[Any]) -> None:
-        if greenlets:
-            try:
+    def _call(self, linked: Callback, callback: Callback, greenlets: list[Any]) -> bool:
+        """Call what was linked, or its partner; False when it raised, and was unlinked."""
+        try:
+            if greenlets:
                 callback(greenlets)
-            except BaseException:
-                self._fail(linked, callback)
-
-    def _fail(self, linked: Callback, callback: Callback) -> None:
-        self.unlink(linked)
-        self._report(callback)
+        except BaseException:
+            self.unlink(linked)
+            self._report(callback)
+            return False
+        return True
 
     @staticmethod
     def _report(callback: Callback) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from types import MethodType
 from typing import Any
 
+from greenscope.runtime.accounting import write
 from greenscope.runtime.carriers import VALUE
 from greenscope.runtime.event import Event
 from greenscope.runtime.exceptions import GreenletExit
@@ -102,7 +103,7 @@ class Group(MappingMixin):
                 hooks.call("grouped", self, greenlet)
             else:  # its start will tell
                 before, own = greenlet._greenscope_groups, self._greenscope_groups
-                greenlet._greenscope_groups = before + own if before and own else before or own
+                write(greenlet, "_greenscope_groups", before + own if before and own else before or own)
 
     def _discard(self, greenlet: Any) -> bool:
         """Let a greenlet go; False when it was no member (difference 2). The link of each member."""
@@ -138,12 +139,18 @@ class Group(MappingMixin):
         greenlet = self.greenlet_class(*args, **kwargs)
         if hooks.on_spawn is not None:
             start = self.start
-            if start.__class__ is MethodType and (start.__func__ is _POOL_START or start.__func__ is _GROUP_START):
-                self.add(greenlet)  # what start() does, without a call for the observer to look through
+            if (
+                start.__class__ is MethodType
+                and (start.__func__ is _POOL_START or start.__func__ is _GROUP_START)
+                and start.__self__ is self
+            ):  # what start() does, without a call for the observer to look through
+                self.add(greenlet)
                 hooks.depth = SPAWNED
                 greenlet.start()
-                return greenlet
-        self.start(greenlet)
+            else:
+                start(greenlet)
+        else:
+            self.start(greenlet)
         return greenlet
 
     def full(self) -> bool:
@@ -325,7 +332,10 @@ class Pool(Group):
 
     def start(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:
         """Add a greenlet that was not started, and start it; blocks and raises as add()."""
-        self.add(greenlet, blocking, timeout)
+        if blocking and timeout is None:  # as in gevent: an add() of the program's own may take no more
+            self.add(greenlet)
+        else:
+            self.add(greenlet, blocking, timeout)
         if hooks.on_spawn is not None:
             hooks.depth = SPAWNED
         greenlet.start()

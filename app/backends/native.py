@@ -52,6 +52,8 @@ from greenscope.runtime.pool import groups
 UNUSED = (None,) * (WIDTH - 4)
 #: notes kept between two drains
 BUFFER_LIMIT = 200_000
+#: numbers of groups, of all probes of the process
+_group_ids = itertools.count(1)
 #: seconds between two measurements of what watching costs
 MEASURE_EVERY = 10.0
 
@@ -95,7 +97,8 @@ class NativeProbe:
         self.kill_requested = self.hooks.on_kill_requested
         self.grouped = self.hooks.on_grouped
         self.ungrouped = self.hooks.on_ungrouped
-        self._group_ids = itertools.count(1)
+        #: the first number of a group that can be ours: what a greenlet was handed before is another probe's
+        self.first_group = 0
         self._attached = False
         self.raws: dict[int, Any] = {}
         self._hook_cost = 0.0
@@ -119,6 +122,7 @@ class NativeProbe:
             return
         self._attached = True
         self._attached_at = monotonic()
+        self.first_group = next(_group_ids)
         if self.accounting:
             for hub in list(hubs):
                 hub.accounted = True
@@ -145,10 +149,15 @@ class NativeProbe:
             hub.accounted = False
         every.unlink(self.hooks.on_lived)
         every.unlink(self.hooks.on_failed)
-        for group in list(groups):
-            group._greenscope_groups = None
+        for id, ref in list(self._groups.items()):
+            group = ref()
+            if group is not None and group._greenscope_groups == (id,):
+                group._greenscope_groups = None
+        self._groups.clear()
+        for kept in (self.alive, self.named, self.killing, self.raws):
+            kept.clear()
         self.buffer.clear()
-        self.alive.clear()
+        self.told.forget()
 
     def _discover(self, hub: Hub) -> None:
         """Register what lives in a hub: its main greenlet, what runs or is parked, what is about to begin."""
@@ -193,10 +202,10 @@ class NativeProbe:
     def _adopt_group(self, group: Any) -> int:
         id: int | None = getattr(group, "_greenscope_id", None)
         if id is None or self._groups.get(id, _no_ref)() is not group:
-            id = group._greenscope_id = next(self._group_ids)
-            group._greenscope_groups = (id,)
+            id = group._greenscope_id = next(_group_ids)
             self._groups[id] = weakref.ref(group)
             self._note("group_opened", None, id)
+        group._greenscope_groups = (id,)
         return id
 
     def id_of(self, greenlet: Any) -> int | None:

@@ -61,6 +61,11 @@ class NativeDrain:
             dropped[kind] = dropped.get(kind, 0) + count
         return Drained(tuple(events), dropped, self.sift.unseen)
 
+    def forget(self) -> None:
+        """Forget everything that was told, when the probe is closed."""
+        for kept in (self.known, self._unbegun, self._member_of, self._lost):
+            kept.clear()
+
     def _tell(self, noted: list[Any], events: list[Event]) -> None:
         kind, t, id, what, *more = noted
         if kind == BORN:
@@ -70,6 +75,8 @@ class NativeDrain:
             self._unbegun[id] = None
             events.append(Event("spawned", t, greenlet=id, record=record))
             for group in groups or ():
+                if group < self.probe.first_group:
+                    continue  # another probe has numbered it
                 self._member_of.setdefault(id, []).append(group)
                 events.append(Event("grouped", t, greenlet=id, group=group))
         elif kind in ENDS:
@@ -105,9 +112,15 @@ class NativeDrain:
         for id in list(itertools.islice(unbegun, BEGUN_PER_DRAIN)):
             del unbegun[id]
             greenlet = self.probe.alive.get(id)
-            if greenlet is not None and getattr(greenlet, "_state", _RUNNING) == _RUNNING:
-                carrier = getattr(greenlet, "_carrier", None)
-                events.append(Event("started", getattr(carrier, "since", 0.0) or self.known[id].created, greenlet=id))
+            carrier = getattr(greenlet, "_carrier", None)
+            since = getattr(carrier, "since", 0.0) or self.known[id].created
+            if (
+                greenlet is not None
+                and getattr(greenlet, "_state", _RUNNING) == _RUNNING
+                and getattr(greenlet, "_carrier", None)
+                is carrier  # it may have ended, and its carrier have another job
+            ):
+                events.append(Event("started", since, greenlet=id))
             else:  # to the end of the line; if it has ended, that tells, further back in the buffer
                 unbegun[id] = None
 

@@ -27,15 +27,14 @@ from collections.abc import Callable
 from itertools import count, repeat
 from operator import is_not
 from time import monotonic, perf_counter_ns
-from types import MethodType
 from typing import Any, NamedTuple
 
 import greenscope.runtime
 from greenscope.app.backends.frames import under
+from greenscope.runtime.accounting import write
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.instruments import STARTED, hooks
 from greenscope.runtime.joinable import NEW
-from greenscope.runtime.pool import Group, Pool
 
 _RUNTIME = os.path.dirname(os.path.abspath(greenscope.runtime.__file__))
 _FOLDERS = {_RUNTIME, os.path.realpath(_RUNTIME)}
@@ -48,8 +47,6 @@ _BETWEEN = frozenset(
     for name in os.listdir(folder)
     if name.endswith(".py")
 )
-#: how a Group and a Pool link themselves to the end of a member
-_DISCARDS = (Group._discard, Pool._discard)
 #: entries of the buffer that make one note
 WIDTH = 9
 #: a birth, and an end without a kill or an error
@@ -107,7 +104,10 @@ def make_hooks(
     def on_spawned(greenlet: Any) -> None:
         nonlocal latest, latest_id, own_code
         id = next(ids)
-        greenlet._greenscope_id = id
+        try:
+            greenlet._greenscope_id = id
+        except BaseException:  # a __setattr__ of the program's own
+            write(greenlet, "_greenscope_id", id)
         alive[id] = greenlet
         if len(buffer) >= limit:
             drop("spawned")
@@ -144,6 +144,8 @@ def make_hooks(
 
     def on_adopted(greenlet: Any) -> bool:
         """Register it; False when that could not be noted."""
+        nonlocal latest
+        latest = None  # it may have another id now
         id = greenlet._greenscope_id = next(ids)
         alive[id] = greenlet
         if len(buffer) >= limit:
@@ -242,17 +244,14 @@ def make_hooks(
         id: Any = getattr(greenlet, "_greenscope_id", None)
         if not lives(id, greenlet):
             if isinstance(greenlet, Greenlet) and greenlet._state == NEW:  # its start will tell
-                greenlet._greenscope_groups = groups_of(greenlet._links)
+                number = number_of(group)
+                others = [one for one in greenlet._greenscope_groups or () if one != number and one in groups]
+                into = tuple([*others, number] if kind == "grouped" else others) or None
+                write(greenlet, "_greenscope_groups", into)
         elif len(buffer) < limit:
             note((kind, clock(), id, number_of(group), None, None, None, None, None))
         else:
             drop(kind)
-
-    def groups_of(links: Any) -> tuple[int, ...] | None:
-        """Return the groups of one that is not started: each has linked itself to its end."""
-        methods = [link for link in links or () if type(link) is MethodType]  # others may be the program's
-        own = [one.__self__ for one in methods if any(one.__func__ is discard for discard in _DISCARDS)]
-        return tuple(map(number_of, own)) or None
 
     def number_of(group: Any) -> int:
         number: int = getattr(group, "_greenscope_id", 0)

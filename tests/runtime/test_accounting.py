@@ -246,3 +246,35 @@ def test_accounts_of_any_program_add_up(work: Work, seed: int) -> None:
         assert run == work.done[member]
         assert longest <= run
         assert 0 <= ready <= lives[member] - run
+
+
+def test_life_that_began_while_accounts_were_kept_and_ends_later_has_none(work: Work) -> None:
+    hub = get_hub()
+
+    def live() -> None:
+        work(1)
+        sleep(0)
+        sleep(0)
+
+    greenlet = spawn(live)
+    sleep(0)
+    hub.accounted = False
+    joinall([greenlet])
+    assert hub.now == 0.0
+    assert greenlet._greenscope_account is None
+    hub.accounted = True
+    sleep(0)
+
+
+def test_what_a_raw_greenlet_waits_within_a_greenlets_slice_is_no_run_time(work: Work) -> None:
+    def outer() -> None:
+        work(1)
+        greenlet.greenlet(sleep).switch(0)
+        work(2)
+
+    waits, other = spawn(outer), spawn(work, 10)
+    joinall([waits, other])
+    account = waits._greenscope_account
+    assert account is not None
+    assert len(account) == 5, "it was not one slice"
+    assert account[1] <= 3.0

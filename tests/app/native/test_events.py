@@ -212,8 +212,8 @@ def test_member_that_was_added_before_we_watched_is_told_in_its_groups(thread: R
     for _ in range(2):  # another probe has other numbers
         probe = NativeProbe()
         probe.attach()
-        numbers = [first._greenscope_id, second._greenscope_id]
-        assert greenlet._greenscope_groups == tuple(numbers)
+        assert greenlet._greenscope_groups is not None
+        assert set(greenlet._greenscope_groups) == {first._greenscope_id, second._greenscope_id}
         probe.close()
     probe = NativeProbe()
     probe.attach()
@@ -221,7 +221,36 @@ def test_member_that_was_added_before_we_watched_is_told_in_its_groups(thread: R
         thread.call(greenlet.start)
         told = drain_until(probe, lambda seen: sum(e.kind == "grouped" for e in seen) == 2)
         groups = {e.group_record.id: e.group_record.name for e in told if e.group_record is not None}
-        assert [groups[e.group or 0] for e in told if e.kind == "grouped"] == [first.name, second.name]
+        assert sorted(groups[e.group or 0] for e in told if e.kind == "grouped") == sorted([first.name, second.name])
     finally:
         thread.call(greenlet.kill)
         probe.close()
+
+
+def test_group_is_told_by_a_probe_that_is_attached_again(thread: RuntimeThread) -> None:
+    pool, probe, other = Pool(1), NativeProbe(), NativeProbe()
+    probe.attach()
+    probe.close()
+    other.attach()
+    probe.attach()
+    other.close()  # it leaves alone what is another's by now
+    try:
+        thread.call(lambda: pool.spawn(sleep, 0).join())
+        told = drain_until(probe, lambda seen: any(e.kind == "ungrouped" for e in seen))
+        assert [e.group for e in told if e.kind == "grouped"] == [pool._greenscope_id]
+    finally:
+        probe.close()
+
+
+def test_closed_probe_holds_on_to_nothing(thread: RuntimeThread) -> None:
+    probe = NativeProbe()
+    probe.attach()
+    named = [thread.call(spawn, sleep, 60) for _ in range(3)]
+    for greenlet in named:
+        greenlet.name = "worker"
+    probe.drain()
+    assert set(probe.named.values()) == {"worker"}
+    probe.close()
+    assert not any([probe.named, probe.killing, probe.alive, probe.raws, probe.told.known, probe.buffer])
+    for greenlet in named:
+        thread.call(greenlet.kill)

@@ -219,3 +219,47 @@ def test_group_that_closes_while_the_buffer_is_full_is_told_later(
     told = drain_until(probe, lambda seen: any(e.kind == "group_closed" and e.group == number for e in seen))
     assert sum(event.kind == "group_closed" for event in told) == 1
     thread.call(killall, sleepers)
+
+
+class Strict(Greenlet):
+    """Takes no attribute that it does not know."""
+
+    known = frozenset(dir(Greenlet)) - {name for name in dir(Greenlet) if name.startswith("_greenscope")}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self.known and name not in {"hub", "spawning_greenlet", "value"}:
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
+def test_greenlet_that_takes_no_strange_attribute_works_and_is_told(thread: RuntimeThread, probe: NativeProbe) -> None:
+    pool = Pool(1, Strict)
+
+    def work() -> list[int]:
+        return [pool.spawn(abs, -3).get(), pool.spawn(lambda: sleep(0) or 4).get(), *pool.map(abs, [-5])]
+
+    assert thread.call(work) == [3, 4, 5]
+    told = drain_until(probe, lambda seen: sum(e.kind == "ungrouped" for e in seen) == 3)
+    assert sum(e.kind == "grouped" for e in told) == 3
+    assert all(e.sample and e.sample.run_time is not None for e in told if e.kind == "succeeded")
+    spawns_are_still_seen(thread, probe)
+
+
+def test_start_and_add_of_the_programs_own_are_called_as_when_nobody_watches(
+    thread: RuntimeThread, probe: NativeProbe
+) -> None:
+    class Plain(Pool):
+        def add(self, greenlet: Any) -> None:  # type: ignore[override]
+            super().add(greenlet)
+
+    own, other, plain = Pool(2), Pool(5), Plain(2)
+    own.start = other.start  # type: ignore[method-assign]
+
+    def spawn_both() -> list[Any]:
+        return [own.spawn(sleep, 60), plain.spawn(sleep, 60)]
+
+    first, second = thread.call(spawn_both)
+    assert first in other
+    assert first not in own
+    assert second in plain
+    thread.call(lambda: [other.kill(), plain.kill()])
