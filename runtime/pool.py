@@ -103,7 +103,11 @@ class Group(MappingMixin):
                 hooks.call("grouped", self, greenlet)
             else:  # its start will tell
                 before, own = greenlet._greenscope_groups, self._greenscope_groups
-                write(greenlet, "_greenscope_groups", before + own if before and own else before or own)
+                own = before + own if before and own else before or own
+                try:
+                    greenlet._greenscope_groups = own
+                except BaseException:
+                    write(greenlet, "_greenscope_groups", own)
 
     def _discard(self, greenlet: Any) -> bool:
         """Let a greenlet go; False when it was no member (difference 2). The link of each member."""
