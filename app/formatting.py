@@ -257,7 +257,7 @@ def event_fields(event: Event, record: GreenletRecord | None, clock: Clock) -> d
     if event.sample is not None:
         fields["run_time"] = duration(event.sample.run_time)
         fields["switches"] = event.sample.switches
-    for name, value in event.detail.items():
+    for name, value in (event.detail or {}).items():
         fields.setdefault(safe_text(name), safe_value(value))
     return fields
 

@@ -10,6 +10,7 @@ Ids are given by the probe, count up from 1, and are never used twice in one
 process; 0 is no greenlet's id.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -175,7 +176,8 @@ class Event:
     """Something that happened in the observed program, in the order in which it happened there.
 
     `record` comes with `spawned`, `exception` with `failed` and `killed`, the accounting of the whole life in
-    `sample` with the three ends, `group` with the four group events, `group_record` with `group_opened`.
+    `sample` with the three ends, `group` with the four group events, `group_record` with `group_opened`. `detail`
+    is None where there is no more to tell.
     """
 
     kind: EventKind
@@ -186,7 +188,7 @@ class Event:
     exception: ExceptionRecord | None = None
     sample: GreenletSample | None = None
     group_record: GroupSample | None = None
-    detail: dict[str, object] = field(default_factory=dict)
+    detail: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

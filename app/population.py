@@ -192,7 +192,7 @@ class Population:
     def _blocked(self, event: Event) -> Life | None:
         life = self.lives.get(event.greenlet or 0)
         if life is not None:
-            lasted = event.detail.get("duration")
+            lasted = (event.detail or {}).get("duration")
             life.blocked = [
                 *(life.blocked or [])[-_BLOCKS + 1 :],
                 (event.t, lasted if isinstance(lasted, float) else 0.0),

@@ -255,7 +255,7 @@ class Decoder:
             exception=None if error is None else ExceptionRecord(str(error[0]), str(error[1]), self.sites(error[2])),
             sample=self.sample(fields["s"]) if "s" in fields else None,
             group_record=self.group(fields["q"]) if "q" in fields else None,
-            detail=self.facts(fields.get("d", {})),
+            detail=self.facts(fields.get("d")),
         )
 
     def stack(self, fields: Any) -> Stack | None:

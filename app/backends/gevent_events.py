@@ -16,7 +16,7 @@ from time import monotonic
 from types import CodeType
 from typing import Any
 
-from greenscope.app.backends import gevent_records as make
+from greenscope.app.backends import fast_records as make
 from greenscope.app.backends.frames import safe_text
 from greenscope.app.backends.gevent_accounts import account
 from greenscope.app.backends.gevent_discovery import is_greenlet, outermost_code, site_of_origin, told

@@ -13,11 +13,11 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
+from greenscope.app.backends.fast_records import sample as make_sample
 from greenscope.app.backends.frames import current_frame, walk, with_source
 from greenscope.app.backends.gevent_accounts import NO_ACCOUNT, Account, account
 from greenscope.app.backends.gevent_discovery import hidden, is_begun, is_greenlet, site_of_origin, told
 from greenscope.app.backends.gevent_lane import Lane
-from greenscope.app.backends.gevent_records import sample as make_sample
 from greenscope.app.backends.gevent_registry import Entry, GroupEntry, Registry
 from greenscope.app.backends.gevent_waits import WaitReader
 from greenscope.app.backends.whose import Whose, program_site

@@ -6,6 +6,7 @@
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from greenscope.app.backends import fast_records as make
 from greenscope.app.backends.frames import function_of, safe_text, site_at, traceback_sites
 from greenscope.app.backends.native_hooks import BORN, hidden
 from greenscope.app.backends.native_sift import NativeSift
@@ -73,12 +74,12 @@ class NativeDrain:
             record = self.record(t, id, what, function, parent, code, lasti)
             self.known[id] = record
             self._unbegun[id] = None
-            events.append(Event("spawned", t, greenlet=id, record=record))
+            events.append(make.event("spawned", t, id, None, record))
             for group in groups or ():
                 if group < self.probe.first_group:
                     continue  # another probe has numbered it
                 self._member_of.setdefault(id, []).append(group)
-                events.append(Event("grouped", t, greenlet=id, group=group))
+                events.append(make.event("grouped", t, id, group))
         elif kind in ENDS:
             self._tell_end(events, kind, t, id, what, more[0])
         else:
@@ -100,11 +101,11 @@ class NativeDrain:
         if id in self._unbegun:
             del self._unbegun[id]
             if account is not None:
-                events.append(Event("started", account[0], greenlet=id))
+                events.append(make.event("started", account[0], id))
         exception = exception_record(exc_info)
-        events.append(Event(kind, t, greenlet=id, exception=exception, sample=ended(id, kind, account, t)))
+        events.append(make.event(kind, t, id, None, None, exception, ended(id, kind, account, t)))
         for group in self._member_of.pop(id, ()):
-            events.append(Event("ungrouped", t, greenlet=id, group=group))
+            events.append(make.event("ungrouped", t, id, group))
 
     def _tell_begun(self, events: list[Event]) -> None:
         """Tell which of the living have begun, a bounded number per tick."""
@@ -112,15 +113,12 @@ class NativeDrain:
         for id in list(itertools.islice(unbegun, BEGUN_PER_DRAIN)):
             del unbegun[id]
             greenlet = self.probe.alive.get(id)
+            # it may have ended meanwhile, and its carrier have another job
             carrier = getattr(greenlet, "_carrier", None)
             since = getattr(carrier, "since", 0.0) or self.known[id].created
-            if (
-                greenlet is not None
-                and getattr(greenlet, "_state", _RUNNING) == _RUNNING
-                and getattr(greenlet, "_carrier", None)
-                is carrier  # it may have ended, and its carrier have another job
-            ):
-                events.append(Event("started", since, greenlet=id))
+            runs = greenlet is not None and getattr(greenlet, "_state", _RUNNING) == _RUNNING
+            if runs and getattr(greenlet, "_carrier", None) is carrier:
+                events.append(make.event("started", since, id))
             else:  # to the end of the line; if it has ended, that tells, further back in the buffer
                 unbegun[id] = None
 
@@ -157,30 +155,31 @@ class NativeDrain:
             spawner = None if parent is None else self.known.get(parent)
             site = None if spawner is None else spawner.spawn_site
         spawned, from_dashboard = program_site(site)
-        return GreenletRecord(
-            id=id,
-            name=safe_text(name) if name is not None else f"{what.rpartition('.')[2]}-{id}",
-            function=what,
-            file=file,
-            line=line,
-            created=t,
-            parent=parent,
-            spawn_site=spawned,
-            thread="" if hub is None else thread_of(hub),
-            kind="raw" if raw else "greenlet",
-            from_dashboard=from_dashboard,
+        return make.record(
+            id,
+            safe_text(name) if name is not None else f"{what.rpartition('.')[2]}-{id}",
+            what,
+            file,
+            line,
+            t,
+            parent,
+            spawned,
+            "" if hub is None else thread_of(hub),
+            "raw" if raw else "greenlet",
+            from_dashboard,
         )
 
 
 def ended(id: int, kind: Any, account: Account | None, now: float) -> GreenletSample:
     """Return where the time of a life went that ended `now` (None: nothing was accounted)."""
     if account is None:
-        return GreenletSample(id=id, state=kind)
+        return make.sample(id, kind)
     if len(account) == 2:
         run = account[1] - account[0]
-        return GreenletSample(id, kind, None, None, run, 0.0, 0.0, 1, run)
+        return make.sample(id, kind, None, None, run, 0.0, 0.0, 1, run)
     began, run, ready, switches, longest = account
-    return GreenletSample(id, kind, None, None, run, ready, max(0.0, now - began - run - ready), switches, longest)
+    wait = max(0.0, now - began - run - ready)
+    return make.sample(id, kind, None, None, run, ready, wait, switches, longest)
 
 
 def exception_record(exc_info: tuple[Any, Any, Any] | None) -> ExceptionRecord | None:

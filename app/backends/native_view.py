@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from greenscope.app.backends.fast_records import sample as make_sample
 from greenscope.app.backends.frames import current_frame, outside, safe_text, walk, with_source
 from greenscope.app.backends.native_hooks import hidden
 from greenscope.app.backends.whose import Whose, is_observer
@@ -80,11 +81,11 @@ class NativeView:
             return None
         killing = self.probe.killing.get(id)
         if raw is None:
-            return GreenletSample(id, state, kill_requested=killing)
+            return make_sample(id, state, kill_requested=killing)
         now = monotonic()
         frame = frame_of(raw, state)
         account = _account(greenlet, raw, state, now) if self.probe.accounting else _NONE
-        return GreenletSample(id, state, self._place(id, frame), self._wait(raw, state), *account, killing)
+        return make_sample(id, state, self._place(id, frame), self._wait(raw, state), *account, killing)
 
     def _place(self, id: int, frame: Any) -> Site | None:
         return _whose.place(frame, lambda: self._birth(id))

@@ -1,4 +1,4 @@
-"""Records of the model, made fast: the drain of a busy program makes tens of thousands of them per second.
+"""Records of the model, made fast: what is told of a busy program is thousands of them per second.
 
 A frozen dataclass sets each field through `object.__setattr__`, nearly a microsecond per record. Here a twin class
 with the same slots is filled by plain stores and then becomes the record by `__class__`, which Python allows between
@@ -40,7 +40,7 @@ class _Event:
         self.exception = exception
         self.sample = sample
         self.group_record = None
-        self.detail: dict[str, object] = {}
+        self.detail = None
         self.__class__ = Event  # type: ignore[assignment]
 
 

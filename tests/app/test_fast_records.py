@@ -1,14 +1,12 @@
-"""The records that the gevent probe makes fast are those of the model."""
+"""The records that the probes make fast are those of the model."""
 
 import pytest
 
-pytest.importorskip("gevent")
+from greenscope.app.backends import fast_records as make
+from greenscope.app.model import Event, GreenletRecord, GreenletSample, Site
 
 
 def test_records_made_fast_are_the_models_own() -> None:
-    from greenscope.app.backends import gevent_records as make
-    from greenscope.app.model import Event, GreenletRecord, GreenletSample, Site
-
     site = Site("a.py", 1, "f")
     record = GreenletRecord(1, "n", "f", "a.py", 1, 2.0, None, site, "main", "raw", True)
     sample = GreenletSample(1, "waiting", site, None, 1.0, None, 2.0, 3, 0.5, None)
