@@ -57,39 +57,50 @@ class NativeSift:
         self._left = min(float(SHORT_BURST), self._left + SHORT_RATE * (now - self._taken_at))
         self._taken_at = now
         self.dropped, self.unseen = {}, {}
+        # of a crowd only what is left is held on to from here on: whatever the garbage collector finds meanwhile,
+        # it goes through
+        kept = self._sifted()
+        for at in range(0, len(kept), WIDTH):
+            if kept[at] == "ended":
+                breathe()
+                yield from self._ends(*kept[at + 1 : at + ACCOUNTS + 1])
+            else:
+                yield kept[at : at + WIDTH]
+
+    def _sifted(self) -> list[Any]:
+        """Take notes off the buffer; return those that are not shed, a batch of ends whole, WIDTH entries a note."""
         buffer = self.probe.buffer
-        pending = buffer[:]
-        batches = list(where(pending[::WIDTH], "ended"))
-        # who has succeeded by now is to be known when its birth is told
-        succeeded = {pending[at * WIDTH + ID] for at in where(pending[::WIDTH], LIVED)}
-        succeeded.update(*(pending[at * WIDTH + IDS] for at in batches if pending[at * WIDTH + ID] == LIVED))
-        taken = self._cut(pending, batches)
-        notes = pending[: taken * WIDTH]
-        del buffer[: taken * WIDTH]
-        breathe()
+        notes = buffer[:]
         kinds, ids = notes[::WIDTH], notes[ID::WIDTH]
+        batches = list(where(kinds, "ended"))
+        # who has succeeded by now is to be known when its birth is told
+        succeeded = {ids[at] for at in where(kinds, LIVED)}
+        succeeded.update(*(notes[at * WIDTH + IDS] for at in batches if ids[at] == LIVED))
+        taken = self._cut(notes, batches)
+        del buffer[: taken * WIDTH]
+        if taken < len(kinds):
+            del notes[taken * WIDTH :], kinds[taken:], ids[taken:]
+        breathe()
         self._shed_births(kinds, ids, succeeded)
         breathe()
         shed = self._shed
         if not shed:
-            kept: Iterable[int] = range(0, len(notes), WIDTH)
-        else:
-            for id, groups in zip(ids, notes[GROUPS::WIDTH], strict=True):
+            return notes
+        into = notes[GROUPS::WIDTH]
+        if any(into):
+            for id, groups in zip(ids, into, strict=True):
                 if groups and id in shed:
                     self._count_members(groups)
             breathe()
-            for at in where(kinds, "grouped"):
-                if ids[at] in shed:
-                    self._count_members((notes[at * WIDTH + GROUP],))
-            kept = [at for at, id in zip(range(0, len(notes), WIDTH), ids, strict=True) if id not in shed]
-            self._forget_ends({ids[at] for at in where(kinds, LIVED)})
+        for at in where(kinds, "grouped"):
+            if ids[at] in shed:
+                self._count_members((notes[at * WIDTH + GROUP],))
+        kept: list[Any] = []
+        for at in [at for at, id in enumerate(ids) if id not in shed]:
+            kept += notes[at * WIDTH : at * WIDTH + WIDTH]
+        self._forget_ends({ids[at] for at in where(kinds, LIVED)})
         breathe()
-        for at in kept:
-            if notes[at] == "ended":
-                breathe()
-                yield from self._ends(*notes[at + 1 : at + ACCOUNTS + 1])
-            else:
-                yield notes[at : at + WIDTH]
+        return kept
 
     def _count_members(self, groups: Iterable[int]) -> None:
         for group in groups:
@@ -118,8 +129,10 @@ class NativeSift:
         born = [id for kind, id in zip(kinds, ids, strict=True) if kind == BORN]
         if born:
             self.newest = max(self.newest, max(born))
+        short = [id for id in born if id in succeeded]
         killing = self.probe.killing
-        short = [id for id in born if id in succeeded and id not in killing]
+        if killing:
+            short = [id for id in short if id not in killing]
         told = min(int(self._left), len(short))
         self._left -= told
         if len(short) > told:

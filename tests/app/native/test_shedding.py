@@ -1,5 +1,8 @@
 """The native probe under load: what cannot be told is counted, and what is known stays right."""
 
+import weakref
+from functools import partial
+
 from greenscope.app.backends.native import NativeProbe
 from greenscope.app.backends.native_sift import SHORT_BURST, SHORT_RATE
 from greenscope.app.feed import Feed
@@ -58,6 +61,23 @@ def test_short_lives_that_nobody_could_follow_are_counted_and_failures_told(
     assert len(failed) == 3
     band = next(band for band in population.bands.values() if band.name == pool.name)
     assert (band.spawned, band.counts["succeeded"], band.counts["failed"]) == (3000, 2997, 3)
+
+
+def test_nothing_of_the_shed_is_kept_while_the_others_are_told(thread: RuntimeThread, probe: NativeProbe) -> None:
+    probe.drain()
+    functions: list[weakref.ref[partial[int]]] = []
+
+    def live_and_end() -> None:
+        for _ in range(40):
+            wave = [partial(int) for _ in range(50)]
+            functions.extend(map(weakref.ref, wave))
+            joinall([spawn(function) for function in wave])
+
+    thread.call(live_and_end)
+    told = probe.told.sift.take()
+    next(told)
+    assert sum(function() is not None for function in functions) <= SHORT_BURST + SHORT_RATE
+    assert sum(1 for _ in told) >= SHORT_BURST
 
 
 def test_those_whose_end_was_dropped_are_forgotten(thread: RuntimeThread) -> None:
