@@ -36,6 +36,7 @@ from greenscope.app.connections import DeadlineProtocol, Deadlines, Limits
 from greenscope.app.dashboard import Dashboard, DashboardApp
 from greenscope.app.hosts import is_loopback
 from greenscope.app.listening import BACKLOG, PortInUse, bind_tcp, bind_unix
+from greenscope.app.loop import new_loop
 from greenscope.app.natives import pause
 from greenscope.app.settings import check_host, check_port, check_uds
 
@@ -212,7 +213,7 @@ class DashboardServer(Server):
         try:
             # Not asyncio.run: a policy set by the program (uvloop) must not decide what we run on. Never in debug mode:
             # it compares thread identifiers, which gevent changes when it patches a program that is watched already.
-            with asyncio.Runner(debug=False, loop_factory=asyncio.SelectorEventLoop) as runner:
+            with asyncio.Runner(debug=False, loop_factory=new_loop) as runner:
                 runner.run(self.serve())
         finally:
             self._release()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from greenscope.app import loop
 from greenscope.app.backends.fake import FakeProbe
 from greenscope.app.dashboard import build_dashboard
 from greenscope.app.server import DashboardServer, InsecureBind, PortInUse
@@ -23,6 +24,15 @@ def test_server_answers_as_soon_as_it_is_started(serve: Callable[..., DashboardS
     assert status == 200
     assert json.loads(body)["pid"] == os.getpid()
     assert ask(server, head(token="wrong"))[0] == 401
+
+
+def test_servers_own_loop_tells_of_its_rests(
+    serve: Callable[..., DashboardServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rested = threading.Event()
+    monkeypatch.setattr(loop, "rested", rested.set)
+    serve()
+    assert rested.wait(5)
 
 
 def test_busy_port_is_an_exception_in_the_callers_thread(serve: Callable[..., DashboardServer]) -> None:
