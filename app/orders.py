@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from greenscope.app.breath import breathe
+from greenscope.app.breath import HOLD, breathe
 from greenscope.app.model import Figures, GreenletSample
 from greenscope.app.population import Population
 from greenscope.app.query import GreenletQuery
@@ -100,8 +100,10 @@ class Orders:
         try:
             for _ in self._steps(query, selection):
                 breathe()
-                await asyncio.sleep(time.perf_counter() - mark if gently else 0)
-                mark = time.perf_counter()
+                worked = time.perf_counter() - mark
+                if gently or worked > HOLD:
+                    await asyncio.sleep(worked if gently else 0)
+                    mark = time.perf_counter()
             self._keep(key, selection)
         finally:
             self.making.pop(key, None)

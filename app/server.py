@@ -255,7 +255,8 @@ class DashboardServer(Server):
                 added = self.beside.popleft()
                 self._beside[asyncio.create_task(added.run())] = added
             try:
-                await asyncio.wait_for(self._woken.wait(), HALF_SECOND / 10)
+                async with asyncio.timeout(HALF_SECOND / 10):
+                    await self._woken.wait()
             except TimeoutError:
                 pass
 

@@ -52,7 +52,8 @@ class Ticker(ABC):
                 self._on_fault(error)
             pause = max(self.interval / 10, self.interval - (time.monotonic() - begun))
             try:
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):  # not wait_for: that is four turns of the loop instead of two
+                    await self._wake.wait()
             except TimeoutError:
                 pass
 

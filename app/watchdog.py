@@ -132,15 +132,30 @@ class Watchdog:
 
     async def run(self) -> None:
         """Look until cancelled; a fault of its own is reported and does not end it."""
-        while True:
-            await asyncio.sleep(self.period)
-            try:
-                self.look()
-            except Exception as error:
-                self.feed.report_fault("watchdog", error)
-                self._turns.clear()
-                self._latest = None
-                await asyncio.sleep(_RETRY)
+        loop = asyncio.get_running_loop()
+        next_look: asyncio.TimerHandle
+
+        def look_again() -> None:
+            nonlocal next_look
+            next_look = loop.call_later(self._look_safely(), look_again)
+
+        # a task that sleeps takes another turn of the loop for each look
+        next_look = loop.call_later(self.period, look_again)
+        try:
+            await loop.create_future()
+        finally:
+            next_look.cancel()
+
+    def _look_safely(self) -> float:
+        """Look, and return in how many seconds to look again."""
+        try:
+            self.look()
+        except Exception as error:
+            self.feed.report_fault("watchdog", error)
+            self._turns.clear()
+            self._latest = None
+            return _RETRY
+        return self.period
 
     def look(self) -> None:
         """Look at every hub once. Does not block."""

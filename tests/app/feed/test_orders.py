@@ -4,6 +4,9 @@ import asyncio
 import time
 from collections.abc import Iterable
 
+import pytest
+
+from greenscope.app import orders
 from greenscope.app.backends.fake import FakeProbe
 from greenscope.app.backends.scenario import Scenario
 from greenscope.app.feed import Feed, FeedLimits
@@ -41,6 +44,26 @@ def test_answer_has_what_happened_before_the_question(feed: Feed, probe: FakePro
     clock.now += 0.1
     other = probe.add(parent=id)
     assert feed.greenlet(other) is not None
+
+
+@pytest.mark.parametrize(("hold", "gives_way"), [(60.0, False), (0.0, True)])
+def test_order_gives_way_to_the_loop_only_after_a_stretch_of_work(
+    monkeypatch: pytest.MonkeyPatch, feed: Feed, probe: FakeProbe, hold: float, gives_way: bool
+) -> None:
+    monkeypatch.setattr(orders, "HOLD", hold)
+    for _ in range(10 * feed.limits.survey_chunk):
+        probe.add()
+    feed.tick()
+
+    async def count_turns() -> int:
+        turns = 0
+        asking = asyncio.ensure_future(feed.wait_selection(GreenletQuery(sort="-run_time")))
+        while not asking.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    assert (asyncio.run(count_turns()) > 10) is gives_way
 
 
 def test_orders_kept_are_bounded(probe: FakeProbe, clock: Ticker) -> None:
