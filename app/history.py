@@ -6,7 +6,7 @@ greenlets are kept by count and by age, and those that failed longer than those 
 what somebody comes back for.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final
@@ -107,8 +107,9 @@ class Retention:
         self.limit = limit
         self.age = age
         self.failures_age = failures_age
-        self._others: dict[int, Life] = {}
-        self._failures: dict[int, Life] = {}
+        # ordered ones: to find its first key, a dict goes past the places of all that were deleted before
+        self._others: OrderedDict[int, Life] = OrderedDict()
+        self._failures: OrderedDict[int, Life] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._others) + len(self._failures)
@@ -138,7 +139,7 @@ class Retention:
         while len(self) > self.limit:
             # failures may take up to four fifths of the room, a wave of them not all
             from_others = len(self._others) > self.limit // 5 or not self._failures
-            gone.append(_pop_oldest(self._others if from_others else self._failures))
+            gone.append((self._others if from_others else self._failures).popitem(last=False)[1])
         return gone
 
     def discard(self, which: Callable[[int], bool]) -> None:
@@ -155,9 +156,5 @@ class Retention:
                 oldest = next(iter(store.values()))
                 if oldest.ended is None or oldest.ended > now - age:
                     break
-                gone.append(_pop_oldest(store))
+                gone.append(store.popitem(last=False)[1])
         return gone
-
-
-def _pop_oldest(store: dict[int, Life]) -> Life:
-    return store.pop(next(iter(store)))
