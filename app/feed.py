@@ -160,15 +160,13 @@ class Feed(Ticker):
             self._count_dropped(kind, count)
             self.population.count_unseen(kind, count)
             self._lost += count
-        events = drained.events
+        events, ring, apply = drained.events, self.ring, self.population.apply
         # in a burst readers are told between the chunks too, or the ring would forget what they had no
         # chance to read
         burst = len(events) > self.limits.events // 4
         for start in range(0, len(events), self.limits.chunk):
             for event in events[start : start + self.limits.chunk]:
-                self.ring.append(
-                    Entry(self.ring.last_seq + 1, event.kind, event.t, event, self.population.apply(event))
-                )
+                ring.append(Entry(ring.last_seq + 1, event.kind, event.t, event, apply(event)))
                 breathe()
             self.diagnosis.read()
             if burst:

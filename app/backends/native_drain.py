@@ -68,9 +68,9 @@ class NativeDrain:
             kept.clear()
 
     def _tell(self, noted: list[Any], events: list[Event]) -> None:
-        kind, t, id, what, *more = noted
+        kind = noted[0]
         if kind == BORN:
-            function, parent, code, lasti, groups = more
+            _, t, id, what, function, parent, code, lasti, groups = noted
             record = self.record(t, id, what, function, parent, code, lasti)
             self.known[id] = record
             self._unbegun[id] = None
@@ -81,8 +81,9 @@ class NativeDrain:
                 self._member_of.setdefault(id, []).append(group)
                 events.append(make.event("grouped", t, id, group))
         elif kind in ENDS:
-            self._tell_end(events, kind, t, id, what, more[0])
+            self._tell_end(events, *noted[:5])
         else:
+            t, id, what = noted[1:4]
             opened = None
             if kind == "grouped":
                 self._member_of.setdefault(id, []).append(what)
