@@ -2,8 +2,9 @@
 
 A burst must not make the observer the program's heaviest part. So of the greenlets that
 succeeded before anybody could have looked at them, only as many are told one by one as a
-person could follow: SHORT_RATE a second, and SHORT_BURST at once. More of them are shed:
-counted by kind, and per group. Failures, kills and whatever still lives are always told.
+person could follow: SHORT_RATE a second, and SHORT_BURST at once, with those among them
+that still live. More of them are shed: counted by kind, and per group. Failures, kills and
+whatever still lives are always told.
 
     [notes] --take--> a birth whose end is there, too, and no budget left --> counted, and its end
                       all others ------------------------------------------> told
@@ -22,7 +23,7 @@ from greenscope.app.breath import breathe
 if TYPE_CHECKING:
     from greenscope.app.backends.native import NativeProbe
 
-#: greenlets that lived and succeeded between two drains and are told one by one: per second, and at once
+#: births that are told one by one, of greenlets that have succeeded meanwhile, too: per second, and at once
 SHORT_RATE, SHORT_BURST = 100, 500
 #: notes worked off per drain, where each greenlet of a batch counts
 TAKEN = 20_000
@@ -133,6 +134,7 @@ class NativeSift:
         killing = self.probe.killing
         if killing:
             short = [id for id in short if id not in killing]
+        self._left = max(0.0, self._left - (len(born) - len(short)))
         told = min(int(self._left), len(short))
         self._left -= told
         if len(short) > told:

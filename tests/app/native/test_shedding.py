@@ -63,6 +63,21 @@ def test_short_lives_that_nobody_could_follow_are_counted_and_failures_told(
     assert (band.spawned, band.counts["succeeded"], band.counts["failed"]) == (3000, 2997, 3)
 
 
+def test_lives_that_are_told_since_they_last_leave_the_less_room_for_short_ones(
+    thread: RuntimeThread, probe: NativeProbe
+) -> None:
+    probe.drain()
+
+    def live() -> list[Greenlet]:
+        joinall([spawn(int) for _ in range(SHORT_BURST // 2)])
+        return [spawn(sleep, 60) for _ in range(SHORT_BURST - 50)]
+
+    lasting = {greenlet._greenscope_id for greenlet in thread.call(live)}  # type: ignore[attr-defined]
+    born = {event.greenlet for event in probe.drain().events if event.kind == "spawned"}
+    assert lasting <= born
+    assert len(born - lasting) <= 50 + SHORT_RATE
+
+
 def test_nothing_of_the_shed_is_kept_while_the_others_are_told(thread: RuntimeThread, probe: NativeProbe) -> None:
     probe.drain()
     functions: list[weakref.ref[partial[int]]] = []
