@@ -47,6 +47,8 @@ class Clock:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
         self.monotonic = monotonic
         self._offset = wall() - monotonic()
+        #: the second that was asked for last, and how it begins: rows and events come in the order of their times
+        self._second, self._prefix = 0, "1970-01-01T00:00:00"
 
     def unix(self, t: float) -> float:
         """Return seconds since 1970 for a monotonic second."""
@@ -56,11 +58,18 @@ class Clock:
         """Return a monotonic second as RFC 3339 UTC with milliseconds (None stays None)."""
         if t is None:
             return None
+        moment = t + self._offset
         try:
-            moment = datetime.fromtimestamp(t + self._offset, UTC)
+            second = math.floor(moment)
+            microseconds = round((moment - second) * 1e6)
+            if microseconds == 1_000_000:
+                second, microseconds = second + 1, 0
+            if second != self._second:
+                self._prefix = datetime.fromtimestamp(second, UTC).isoformat()[:-6]
+                self._second = second
         except (OverflowError, ValueError, OSError):
             return None
-        return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+        return f"{self._prefix}.{microseconds // 1000:03d}Z"
 
 
 def safe_text(value: object, limit: int = TEXT_LIMIT) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -34,6 +35,14 @@ from greenscope.app.query import ROW_FIELDS
 
 CLOCK = Clock(lambda: 100.0, lambda: 1_700_000_000.0)
 RECORD = GreenletRecord(7, "fetch-7", "fetch", "/srv/app.py", 3, 90.0, 1, Site("/srv/main.py", 9, "main"))
+
+
+@given(st.lists(st.floats(min_value=0.0, max_value=4e9) | st.sampled_from([59.9999996, 59.999, 60.0])))
+def test_clock_tells_times_one_after_the_other_as_it_tells_each_alone(times: list[float]) -> None:
+    clock = Clock(lambda: 0.0, lambda: 0.0)
+    for t in times:
+        alone = datetime.fromtimestamp(t, UTC).isoformat(timespec="milliseconds")
+        assert clock.rfc3339(t) == alone.removesuffix("+00:00") + "Z"
 
 
 def test_clock_gives_rfc3339_in_utc() -> None:
