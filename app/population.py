@@ -255,8 +255,12 @@ class Population:
     def _regroup(self, samples: list[GroupSample], now: float) -> None:
         """Make memberships what a look at all groups says."""
         self.look_at_groups(samples, now)
-        for id in self.bands.keys() - {sample.id for sample in samples}:
+        existing = {sample.id for sample in samples}
+        for id in self.bands.keys() - existing:
             self._close_band(id, now)
+        for one in self.lives.values():  # of a group that opened and closed without being told
+            if one.groups and not existing.issuperset(one.groups):
+                one.groups = tuple(id for id in one.groups if id in existing)
         for sample in samples:
             band = self.bands.get(sample.id)
             if band is None:

@@ -128,6 +128,19 @@ def test_dropped_events_still_count_and_the_state_is_put_right(probe: FakeProbe,
     assert feed.recent_events(["gap"])[0]["lost"] == 31
 
 
+def test_membership_in_a_group_of_which_only_that_was_told_is_forgotten(probe: FakeProbe, clock: Ticker) -> None:
+    feed = Feed(probe, clock=clock)
+    probe._buffer = 0
+    group = probe.open_group("pool", size=5)
+    probe._buffer = 1000
+    probe.add(group=group)
+    probe.close_group(group)
+    for _ in range(3):
+        feed.tick()
+        clock.now += 2.0
+    assert feed.query(GreenletQuery(state="live")).rows[0]["groups"] == []
+
+
 def test_events_are_numbered_and_tell_names(feed: Feed, probe: FakeProbe) -> None:
     id = probe.add("fetch", name="fetch-1")
     probe.start(id)
