@@ -205,11 +205,14 @@ class EventStream:
             if size >= self.limits.write_bytes:
                 break
             position = entry.seq
-            if entry.kind == "gap" or entry.kind in kinds:
+            if (
+                entry.kind == "gap"
+            ):  # whoever is cut off before the snapshot that follows is complete, begins here again
+                parts.append(encoded_frame("gap", feed.event_json(entry), f"{epoch}-{entry.seq - 1}"))
+                return Batch(b"".join(parts), position, True)
+            if entry.kind in kinds:
                 parts.append(encoded_frame(entry.kind, feed.event_json(entry), f"{epoch}-{entry.seq}"))
                 size += len(parts[-1])
-                if entry.kind == "gap":
-                    return Batch(b"".join(parts), position, True)
         return Batch(b"".join(parts), position, False)
 
 

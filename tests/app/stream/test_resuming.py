@@ -106,3 +106,17 @@ def test_resume_point_of_an_idle_stream_needs_no_snapshot(house: House) -> None:
         house.happen(1)
         assert client.wait("spawned")[0].id == house.id(3)
     assert [message.event for message in client.messages] == ["message", "spawned"]
+
+
+def test_who_is_cut_off_between_a_gap_and_its_snapshot_gets_both_again(house: House) -> None:
+    house.happen(3)
+    house.call(lambda: house.feed.publish("gap", lost=2))
+    house.happen(1)
+    with Client(house, last_id=house.id(2)) as client:
+        (gap,) = client.wait("gap")
+        (snapshot,) = client.wait("snapshot")
+    assert gap.id == house.id(3), "of the last event before it"
+    assert snapshot.id == house.id(5)
+    with Client(house, last_id=gap.id) as again:
+        again.wait("snapshot")
+    assert [message.event for message in again.messages] == ["message", "gap", "snapshot"]
