@@ -20,6 +20,7 @@ as its value: it comes by link_value's other callback, and is told as `killed`.
 """
 
 import itertools
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -98,7 +99,7 @@ class NativeProbe:
         self.grouped = self.hooks.on_grouped
         self.ungrouped = self.hooks.on_ungrouped
         #: the first number of a group that can be ours: what a greenlet was handed before is another probe's
-        self.first_group = 0
+        self.first_group = sys.maxsize
         self._attached = False
         self.raws: dict[int, Any] = {}
         self._hook_cost = 0.0
@@ -122,7 +123,6 @@ class NativeProbe:
             return
         self._attached = True
         self._attached_at = monotonic()
-        self.first_group = next(_group_ids)
         if self.accounting:
             for hub in list(hubs):
                 hub.accounted = True
@@ -203,6 +203,7 @@ class NativeProbe:
         id: int | None = getattr(group, "_greenscope_id", None)
         if id is None or self._groups.get(id, _no_ref)() is not group:
             id = group._greenscope_id = next(_group_ids)
+            self.first_group = min(self.first_group, id)
             self._groups[id] = weakref.ref(group)
             self._note("group_opened", None, id)
         group._greenscope_groups = (id,)
