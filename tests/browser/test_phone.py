@@ -24,8 +24,10 @@ def test_events_tell_on_a_phone_what_happened(tab: Any) -> None:
     page = tab.open("/tail?kinds=failed")
     row = page.locator("#rows tr").first
     assert ":" in row.locator(".c-detail").inner_text()
-    boxes = [row.locator(cell).bounding_box() for cell in (".c-kind", ".c-greenlet", ".c-detail")]
-    assert boxes[0]["y"] == boxes[1]["y"] < boxes[2]["y"]
+    tops = row.evaluate(  # all at once: the row moves down with the next failure
+        "row => ['kind', 'greenlet', 'detail'].map(cell => row.querySelector('.c-' + cell).getBoundingClientRect().top)"
+    )
+    assert tops[0] == tops[1] < tops[2]
     head = page.locator("#q").bounding_box()
     page.wait_for_function("() => document.querySelector('#tail-note').textContent.includes('since')")
     assert page.locator("#q").bounding_box() == head, "the search stays where it is when the note grows"
