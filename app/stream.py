@@ -205,9 +205,8 @@ class EventStream:
             if size >= self.limits.write_bytes:
                 break
             position = entry.seq
-            if (
-                entry.kind == "gap"
-            ):  # whoever is cut off before the snapshot that follows is complete, begins here again
+            if entry.kind == "gap":
+                # whoever is cut off before the snapshot that follows is complete, begins here again
                 parts.append(encoded_frame("gap", feed.event_json(entry), f"{epoch}-{entry.seq - 1}"))
                 return Batch(b"".join(parts), position, True)
             if entry.kind in kinds:

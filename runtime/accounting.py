@@ -21,10 +21,10 @@ its job, is handed to the Greenlet when that ends, and is clear for the next one
 from time import monotonic
 from typing import Any
 
-__all__ = ["Account", "clear_account", "close_account", "keep_accounts", "open_account", "pass_turn", "write"]
+from greenscope.runtime.instruments import write
 
-#: writes an attribute of a greenlet whose class has a __setattr__ of its own that refused it; slower than `=`
-write = object.__setattr__
+__all__ = ["Account", "clear_account", "close_account", "keep_accounts", "open_account", "pass_turn"]
+
 
 #: when it began, then run, ready, switches and longest slice, in seconds and number; or, of a life without a wait, when
 #: its one slice began and ended

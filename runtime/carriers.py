@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import greenlet
 
-from greenscope.runtime.accounting import clear_account, close_account, write
+from greenscope.runtime.accounting import clear_account, close_account
+from greenscope.runtime.instruments import write
 
 if TYPE_CHECKING:
     from greenscope.runtime.hub import Hub

@@ -19,6 +19,9 @@ from typing import Any
 #: how many calls stand between the hook `spawned` and the program: itself and start(), and spawn() before them
 STARTED, SPAWNED = 2, 3
 
+#: writes what an observer keeps at a greenlet whose class has a __setattr__ of its own that refused it; slower than `=`
+write = object.__setattr__
+
 HOOKS = (
     "spawned",
     "spawned_raw",

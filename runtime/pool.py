@@ -18,13 +18,12 @@ from collections.abc import Iterable, Iterator
 from types import MethodType
 from typing import Any
 
-from greenscope.runtime.accounting import write
 from greenscope.runtime.carriers import VALUE
 from greenscope.runtime.event import Event
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet, getcurrent
 from greenscope.runtime.hub import get_hub
-from greenscope.runtime.instruments import SPAWNED, hooks
+from greenscope.runtime.instruments import SPAWNED, hooks, write
 from greenscope.runtime.lock import DummySemaphore, Semaphore
 from greenscope.runtime.mapping import MappingMixin
 from greenscope.runtime.timeout import Timeout, limit
@@ -125,11 +124,11 @@ class Group(MappingMixin):
     def discard(self, greenlet: Any) -> None:
         """Let a greenlet go that may live on; a no-op when it is no member."""
         if self._discard(greenlet):
+            if hooks.ungrouped and not (isinstance(greenlet, Greenlet) and greenlet._state >= VALUE):
+                hooks.call("ungrouped", self, greenlet)
             unlink = getattr(greenlet, "unlink", None)
             if unlink is not None:
                 unlink(self._discard)
-            if hooks.ungrouped and not (isinstance(greenlet, Greenlet) and greenlet._state >= VALUE):
-                hooks.call("ungrouped", self, greenlet)
 
     def start(self, greenlet: Any) -> None:
         """Add a greenlet that was not started, and start it."""

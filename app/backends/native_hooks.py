@@ -32,9 +32,8 @@ from typing import Any, NamedTuple
 import greenscope.runtime
 from greenscope.app.backends.frames import under
 from greenscope.app.breath import breathe
-from greenscope.runtime.accounting import write
 from greenscope.runtime.greenlet import Greenlet
-from greenscope.runtime.instruments import STARTED, hooks
+from greenscope.runtime.instruments import STARTED, hooks, write
 from greenscope.runtime.joinable import NEW
 
 _RUNTIME = os.path.dirname(os.path.abspath(greenscope.runtime.__file__))
