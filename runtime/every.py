@@ -8,13 +8,17 @@ They are called in the hub by the same notification as a greenlet's own links, j
 before those, and so must not block: once per batch of the hub, with all that ended in it,
 in order of ending. One registration serves a million greenlets, and one call a hundred,
 which is what makes watching cost a few steps per end instead of two links per spawn. A
-callback that raises is removed and reported on stderr once.
+callback that raises is removed and reported on stderr once. What a signal's handler raised
+in it is the program's: the hub gets it, and the callback stays.
 """
 
 import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
+
+from greenscope.runtime.instruments import hooks
+from greenscope.runtime.interruption import AT_THE_END, is_programs
 
 __all__ = ["EveryGreenlet", "every"]
 
@@ -65,9 +69,8 @@ class EveryGreenlet:
             for callback, _ in self._on_value:
                 try:  # as _call() does, without the call
                     callback(finished)
-                except BaseException:
-                    self.unlink(callback)
-                    self._report(callback)
+                except BaseException as error:
+                    self._fail(callback, callback, error, finished)
             return
         failed = [greenlet for greenlet in cut_short if greenlet._exc_info is not None]
         killed = [greenlet for greenlet in cut_short if greenlet._exc_info is None]
@@ -86,7 +89,18 @@ class EveryGreenlet:
         try:
             if greenlets:
                 callback(greenlets)
-        except BaseException:
+        except BaseException as error:
+            return self._fail(linked, callback, error, greenlets)
+        return True
+
+    def _fail(self, linked: Callback, callback: Callback, error: BaseException, greenlets: list[Any]) -> bool:
+        """Deal with what a callback has just raised; False: by a fault of its own, for which it was unlinked."""
+        if is_programs(error):
+            hooks.interrupted += 1
+            greenlets[0].hub.run_callback(_pass_on, error)
+        elif isinstance(error, AT_THE_END):
+            hooks.interrupted += 1
+        else:
             self.unlink(linked)
             self._report(callback)
             return False
@@ -99,6 +113,11 @@ class EveryGreenlet:
             traceback.print_exc()
         except Exception:
             pass
+
+
+def _pass_on(error: BaseException) -> None:
+    """Raise it: in the hub's next turn, it goes where the hub takes what any of its callbacks raises."""
+    raise error
 
 
 #: the process' one

@@ -126,8 +126,10 @@ class Greenlet(Joinable):
             if hook is not None:
                 try:
                     hook(self)
-                except BaseException:
-                    _hooks.fail("spawned", hook)
+                except BaseException as error:
+                    if _hooks.fail("spawned", hook, error):  # a signal's: as if it had come when all is done
+                        self.hub.run_callback(self.switch)
+                        raise
             if _spawn_callbacks:
                 _call_spawn_callbacks(self)
             hub = self.hub
@@ -143,8 +145,10 @@ class Greenlet(Joinable):
             if hook is not None:
                 try:
                     hook(self)
-                except BaseException:
-                    _hooks.fail("spawned", hook)
+                except BaseException as error:
+                    if _hooks.fail("spawned", hook, error):
+                        self._timer = self.hub.call_later(seconds, self.hub.ready.append, (self,))
+                        raise
             if _spawn_callbacks:
                 _call_spawn_callbacks(self)
             self._timer = self.hub.call_later(seconds, self.hub.ready.append, (self,))

@@ -4,7 +4,8 @@ An instrument is any object with some of the methods of `Instrument`. The runtim
 asks one tuple per hook (`hooks.spawned`, ...) and an empty tuple costs a truth test,
 so a program that is not observed pays some 10 ns per greenlet; for the births, by far
 the most, it is one callable or None. A hook that raises is removed and reported on
-stderr once; its fault never reaches the program.
+stderr once; its fault never reaches the program. What a signal's handler raised in it
+does: that is the program's, and the hook stays.
 
 The end of a greenlet is no hook: whoever wants to see it links, to one greenlet or to
 `every` one.
@@ -15,6 +16,8 @@ import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
+
+from greenscope.runtime.interruption import AT_THE_END, is_programs
 
 #: how many calls stand between the hook `spawned` and the program: itself and start(), and spawn() before them
 STARTED, SPAWNED = 2, 3
@@ -72,11 +75,13 @@ class Instrument:
 class Hooks:
     """The callbacks per hook, as tuples: replaced as a whole, so that a reader never sees half a change."""
 
-    __slots__ = ("_instruments", "depth", "on_spawn", *HOOKS)
+    __slots__ = ("_instruments", "depth", "interrupted", "on_spawn", *HOOKS)
 
     def __init__(self) -> None:
         #: how many calls stand between a hook for the next start and the program, at least: a hint, for one start
         self.depth = STARTED
+        #: how often a callback of an observer was cut short by what was not its fault: it may have seen a part alone
+        self.interrupted = 0
         self._instruments: tuple[Any, ...] = ()
         #: what start() calls: the one callback of `spawned`, or what calls all of them; None: there is none
         self.on_spawn: Callable[[Any], Any] | None = None
@@ -115,17 +120,37 @@ class Hooks:
         self.call("spawned", greenlet)
 
     def call(self, name: str, *args: Any) -> None:
-        """Call every callback of one hook; one that raises is removed and reported on stderr."""
+        """Call every callback of one hook; one that raises is removed and reported on stderr.
+
+        Raises what a signal's handler has raised in one, after all were called.
+        """
+        interruption: BaseException | None = None
         for hook in getattr(self, name):
             try:
                 hook(*args)
-            except BaseException:
-                self.fail(name, hook)
+            except BaseException as error:
+                if self.fail(name, hook, error):
+                    interruption = error
+        if interruption is not None:
+            try:
+                raise interruption
+            finally:
+                interruption = None  # whose traceback refers to this frame
 
-    def fail(self, name: str, hook: Any) -> None:
-        """Remove a callback that has just raised, and report its exception on stderr."""
+    def fail(self, name: str, hook: Any, error: BaseException) -> bool:
+        """Deal with what a callback has just raised: remove it, and report its exception on stderr.
+
+        True when the exception is the program's, to be passed on; the callback stays.
+        """
+        if is_programs(error):
+            self.interrupted += 1
+            return True
+        if isinstance(error, AT_THE_END):
+            self.interrupted += 1
+            return False
         self._set(name, tuple(h for h in getattr(self, name) if h is not hook))
         self._report(name, hook)
+        return False
 
     @staticmethod
     def _report(name: str, hook: Any) -> None:

@@ -56,11 +56,8 @@ class Group(MappingMixin):
         self._number = next(_numbers)
         self._name: str | None = None
         groups.add(self)
-        for hook in hooks.group_opened:
-            try:
-                hook(self)
-            except BaseException:
-                hooks.fail("group_opened", hook)
+        if hooks.group_opened:
+            hooks.call("group_opened", self)
         if args:
             for greenlet in args[0]:
                 Group.add(self, greenlet)
@@ -105,7 +102,7 @@ class Group(MappingMixin):
                 own = before + own if before and own else before or own
                 try:
                     greenlet._greenscope_groups = own
-                except BaseException:
+                except Exception:
                     write(greenlet, "_greenscope_groups", own)
 
     def _discard(self, greenlet: Any) -> bool:

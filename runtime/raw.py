@@ -38,9 +38,9 @@ def spawn_raw(function: Callable[..., Any], *args: Any, **kwargs: Any) -> greenl
     open_account(raw, hub.now)
     raw.tree_locals = raw.spawn_tree_locals = {} if shared is None else shared
     raw.spawning_greenlet = ref(spawner)
+    hub.run_callback(raw.switch, *args)
     if hooks.spawned_raw:
         hooks.call("spawned_raw", raw)
-    hub.run_callback(raw.switch, *args)
     started: greenlet = raw
     return started
 

@@ -28,7 +28,7 @@ from time import monotonic
 from typing import Any
 
 from greenscope.app.backends.native_control import NativeControl
-from greenscope.app.backends.native_drain import NativeDrain
+from greenscope.app.backends.native_drain import CUT_SHORT, NativeDrain
 from greenscope.app.backends.native_hooks import WIDTH, make_hooks, measure_hooks
 from greenscope.app.backends.native_view import NativeView
 from greenscope.app.model import (
@@ -101,6 +101,8 @@ class NativeProbe:
         #: the first number of a group that can be ours: what a greenlet was handed before is another probe's
         self.first_group = sys.maxsize
         self._attached = False
+        #: how many interruptions of hooks are known
+        self._interrupted = hooks.interrupted
         self.raws: dict[int, Any] = {}
         self._hook_cost = 0.0
         self._measured_at = 0.0
@@ -230,6 +232,9 @@ class NativeProbe:
         self.control.expire()
         self._reap()
         self._look_after_hooks()
+        if hooks.interrupted != self._interrupted:
+            self._interrupted = hooks.interrupted
+            self._drop(CUT_SHORT)
         return self.told.drain()
 
     def _look_after_hooks(self) -> None:

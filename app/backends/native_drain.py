@@ -25,6 +25,8 @@ BEGUN_PER_DRAIN = 5_000
 
 _RUNNING = 2
 ENDS = ("succeeded", "failed", "killed")
+#: counted as dropped when a hook was cut short by a signal: any note may be missing
+CUT_SHORT = "cut_short"
 
 
 class NativeDrain:
@@ -56,7 +58,7 @@ class NativeDrain:
                 del probe.faults[:-20]
             breathe()
         self._tell_begun(events)
-        if any(kind in self._lost for kind in ENDS) and not probe.buffer:
+        if any(kind in self._lost for kind in (*ENDS, CUT_SHORT)) and not probe.buffer:
             self._forget_lost()
         for kind, count in self.sift.dropped.items():
             dropped[kind] = dropped.get(kind, 0) + count

@@ -106,7 +106,7 @@ def make_hooks(
         id = next(ids)
         try:
             greenlet._greenscope_id = id
-        except BaseException:  # a __setattr__ of the program's own
+        except Exception:  # a __setattr__ of the program's own
             write(greenlet, "_greenscope_id", id)
         alive[id] = greenlet
         if len(buffer) >= limit:

@@ -1,11 +1,12 @@
 """Links on every greenlet: one call per batch, with those that ended in it."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from greenscope.runtime import Greenlet, GreenletExit, joinall, sleep, spawn
+from greenscope.runtime import Greenlet, GreenletExit, get_hub, joinall, sleep, spawn
 from greenscope.runtime.every import EveryGreenlet, every
 
 
@@ -84,6 +85,37 @@ def test_callback_that_raises_is_removed_and_stops_no_other(
     joinall([spawn(int)])
     assert [kind for kind, _ in calls] == ["value", "value"]
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_ctrl_c_in_a_callback_reaches_the_program(fails: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    """Alone or beside others that see only failures: two ways of calling it."""
+    left, seen, linked = [1], [], []
+
+    def interrupted(greenlets: list[Greenlet]) -> None:
+        seen.extend(greenlets)
+        if left:
+            left.pop()
+            signal.raise_signal(signal.SIGINT)
+
+    def fail() -> None:
+        raise LookupError
+
+    get_hub().NOT_ERROR += (LookupError,)
+    every.link_value(interrupted)
+    try:
+        tasks = [spawn(int), *([spawn(fail)] if fails else [])]
+        for task in tasks:
+            task.rawlink(linked.append)
+        with pytest.raises(KeyboardInterrupt):
+            sleep(5)
+        assert linked == tasks, "the greenlets' own links are called all the same"
+        joinall([spawn(int)])
+        assert len(seen) == 2, "it stays linked"
+    finally:
+        every.unlink(interrupted)
+        del get_hub().NOT_ERROR
+    assert "was removed" not in capfd.readouterr().err
 
 
 def test_nobody_listens_to_none() -> None:
