@@ -55,6 +55,8 @@ UNUSED = (None,) * (WIDTH - 4)
 BUFFER_LIMIT = 200_000
 #: numbers of groups, of all probes of the process
 _group_ids = itertools.count(1)
+#: seconds for which whoever spawns a greenlet waits to see it
+AWAITED = 2.0
 #: seconds between two measurements of what watching costs
 MEASURE_EVERY = 10.0
 
@@ -101,6 +103,8 @@ class NativeProbe:
         #: the first number of a group that can be ours: what a greenlet was handed before is another probe's
         self.first_group = sys.maxsize
         self._attached = False
+        #: up to when somebody waits to see what he has spawned
+        self._awaited_until = 0.0
         #: how many interruptions of hooks are known
         self._interrupted = hooks.interrupted
         self.raws: dict[int, Any] = {}
@@ -335,8 +339,14 @@ class NativeProbe:
         timeout: float,
     ) -> "Future[ControlResult]":
         """Post a spawn."""
+        self._awaited_until = monotonic() + AWAITED
         target = None if group is None else self._groups.get(group, _no_ref)()
         return self.control.spawn(function, arguments, group, target, delay, timeout)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody may wait to see a greenlet just born."""
+        return monotonic() < self._awaited_until
 
     def cost(self) -> dict[str, float]:
         """Return the mean cost of an event in the hub's thread (ns), and the share of time since attach."""

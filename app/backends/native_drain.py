@@ -50,7 +50,7 @@ class NativeDrain:
         events: list[Event] = []
         dropped, probe.dropped = probe.dropped, {}
         self._lost |= dropped
-        for noted in self.sift.take():
+        for noted in self.sift.take(prompt=bool(self._lost) or probe.is_awaited):
             try:
                 self._tell(noted, events)
             except Exception as error:

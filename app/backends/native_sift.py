@@ -3,17 +3,23 @@
 A burst must not make the observer the program's heaviest part. So of the greenlets that
 succeeded before anybody could have looked at them, only as many are told one by one as a
 person could follow: SHORT_RATE a second, and SHORT_BURST at once, with those among them
-that still live. More of them are shed: counted by kind, and per group. Failures, kills and
-whatever still lives are always told.
+that still live; in a crowd, beyond CROWD births a second, a quarter of that. More of them are
+shed: counted by kind, and per group. Failures, kills and whatever still lives are always told.
 
-    [notes] --take--> a birth whose end is there, too, and no budget left --> counted, and its end
+    [notes] --take--> of the last HELD_BACK seconds, in a crowd -----------> left for the next time
+                      a birth whose end is there, too, and no budget left --> counted, and its end
                       all others ------------------------------------------> told
+
+Of a crowd, by far the most that live are about to end: those just born wait for the next
+take, which may find their ends.
 
 There may be ten thousand notes in a tick: whatever is done with each of them is done by the
 interpreter's own loops, over slices and sets.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +31,15 @@ if TYPE_CHECKING:
 
 #: births that are told one by one, of greenlets that have succeeded meanwhile, too: per second, and at once
 SHORT_RATE, SHORT_BURST = 100, 500
+#: births a second that make a crowd, and the seconds for which one of them may be about to end
+CROWD, HELD_BACK = 1_000, 0.02
+#: seconds over which births are counted, at least: a few of them at one moment are no crowd
+LOOKED_OVER = 0.25
 #: notes worked off per drain, where each greenlet of a batch counts
 TAKEN = 20_000
 
+#: where in a note its time is
+TIME = 1
 #: where in a note of "ended" the ids are, and their accounts
 IDS, ACCOUNTS = 3, 4
 #: where in a note the id is (in one of "ended" the kind), the group in one of "grouped", the groups in a birth
@@ -51,16 +63,23 @@ class NativeSift:
         #: how many short lives may be told, when that was counted
         self._left = float(SHORT_BURST)
         self._taken_at = monotonic()
+        #: births a second, as the last take found them
+        self._births = 0.0
 
-    def take(self) -> Iterator[list[Any]]:
-        """Give what is to be told, in order, a list of at most WIDTH entries per note, one note for each end."""
+    def take(self, prompt: bool = False) -> Iterator[list[Any]]:
+        """Give what is to be told, in order, a list of at most WIDTH entries per note, one note for each end.
+
+        With `prompt` nothing is left for the next time but what is too much for one.
+        """
         now = monotonic()
-        self._left = min(float(SHORT_BURST), self._left + SHORT_RATE * (now - self._taken_at))
-        self._taken_at = now
+        passed, self._taken_at = now - self._taken_at, now
+        share = max(0.25, CROWD / self._births) if self._births > CROWD else 1.0
+        self._left = min(float(SHORT_BURST), self._left + SHORT_RATE * share * passed)
         self.dropped, self.unseen = {}, {}
+        until = now - HELD_BACK if self._births > CROWD and not prompt else inf
         # of a crowd only what is left is held on to from here on: whatever the garbage collector finds meanwhile,
         # it goes through
-        kept = self._sifted()
+        kept = self._sifted(until, passed)
         for at in range(0, len(kept), WIDTH):
             if kept[at] == "ended":
                 breathe()
@@ -68,8 +87,11 @@ class NativeSift:
             else:
                 yield kept[at : at + WIDTH]
 
-    def _sifted(self) -> list[Any]:
-        """Take notes off the buffer; return those that are not shed, a batch of ends whole, WIDTH entries a note."""
+    def _sifted(self, until: float, passed: float) -> list[Any]:
+        """Take notes off the buffer, up to a moment, of the seconds that have passed.
+
+        Return those that are not shed, a batch of ends whole, WIDTH entries a note.
+        """
         buffer = self.probe.buffer
         notes = buffer[:]
         kinds, ids = notes[::WIDTH], notes[ID::WIDTH]
@@ -77,12 +99,12 @@ class NativeSift:
         # who has succeeded by now is to be known when its birth is told
         succeeded = {ids[at] for at in where(kinds, LIVED)}
         succeeded.update(*(notes[at * WIDTH + IDS] for at in batches if ids[at] == LIVED))
-        taken = self._cut(notes, batches)
+        taken = self._cut(notes, batches, bisect_right(notes[TIME::WIDTH], until))
         del buffer[: taken * WIDTH]
         if taken < len(kinds):
             del notes[taken * WIDTH :], kinds[taken:], ids[taken:]
         breathe()
-        self._shed_births(kinds, ids, succeeded)
+        self._shed_births(kinds, ids, succeeded, passed)
         breathe()
         shed = self._shed
         if not shed:
@@ -109,9 +131,9 @@ class NativeSift:
             counts["spawned"] += 1
             counts["succeeded"] += 1  # or it would not have been shed
 
-    def _cut(self, pending: list[Any], batches: list[int]) -> int:
-        """Return how many notes to take now, and count what is in them."""
-        taken = min(TAKEN, len(pending) // WIDTH)
+    def _cut(self, pending: list[Any], batches: list[int], most: int) -> int:
+        """Return how many notes to take now, at most so many, and count what is in them."""
+        taken = min(TAKEN, most)
         ends = 0
         for at in batches:
             if at >= taken:
@@ -125,9 +147,10 @@ class NativeSift:
         self.count += taken + ends
         return taken
 
-    def _shed_births(self, kinds: list[Any], ids: list[Any], succeeded: set[int]) -> None:
+    def _shed_births(self, kinds: list[Any], ids: list[Any], succeeded: set[int], passed: float) -> None:
         """Choose, among those that were born and have succeeded since, who is told."""
         born = [id for kind, id in zip(kinds, ids, strict=True) if kind == BORN]
+        self._births = len(born) / max(passed, LOOKED_OVER)
         if born:
             self.newest = max(self.newest, max(born))
         short = [id for id in born if id in succeeded]

@@ -2,10 +2,15 @@
 
 import weakref
 from functools import partial
+from time import monotonic
 
+import pytest
+
+from greenscope.app.backends import native_sift
 from greenscope.app.backends.native import NativeProbe
-from greenscope.app.backends.native_sift import SHORT_BURST, SHORT_RATE
+from greenscope.app.backends.native_sift import CROWD, HELD_BACK, SHORT_BURST, SHORT_RATE
 from greenscope.app.feed import Feed
+from greenscope.app.model import Drained
 from greenscope.runtime import Greenlet, joinall, sleep, spawn
 from greenscope.runtime.event import Event as Flag
 from greenscope.runtime.pool import Pool
@@ -76,6 +81,59 @@ def test_lives_that_are_told_since_they_last_leave_the_less_room_for_short_ones(
     born = {event.greenlet for event in probe.drain().events if event.kind == "spawned"}
     assert lasting <= born
     assert len(born - lasting) <= 50 + SHORT_RATE
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time at which notes are taken."""
+    now = [monotonic()]
+    monkeypatch.setattr(native_sift, "monotonic", lambda: now[0])
+    return now
+
+
+def crowd(births: int) -> None:
+    for _ in range(births // 50):
+        joinall([spawn(int) for _ in range(50)])
+
+
+def born_in(drained: Drained) -> set[int | None]:
+    return {event.greenlet for event in drained.events if event.kind == "spawned"}
+
+
+def spawn_lasting() -> set[int | None]:
+    return {spawn(sleep, 60)._greenscope_id for _ in range(5)}
+
+
+@pytest.mark.parametrize(("births", "awaited", "held"), [(1000, False, True), (200, False, False), (1000, True, False)])
+def test_after_a_crowd_those_just_born_are_left_for_the_next_time(
+    thread: RuntimeThread, probe: NativeProbe, now: list[float], births: int, awaited: bool, held: bool
+) -> None:
+    now[0] = monotonic()
+    probe.drain()
+    thread.call(crowd, births)
+    now[0] = monotonic()
+    probe.drain()
+    lasting = thread.call(spawn_lasting)
+    now[0] = monotonic() + HELD_BACK / 2
+    if awaited:
+        probe.spawn(int, {}, None, None, 5.0)
+    told = born_in(probe.drain())
+    assert lasting.isdisjoint(told) if held else lasting <= told
+    now[0] += HELD_BACK
+    assert lasting <= told | born_in(probe.drain()), "whoever lives is told, a little later"
+
+
+def test_the_more_come_the_fewer_are_told(thread: RuntimeThread, probe: NativeProbe, now: list[float]) -> None:
+    told = []
+    for births in (250, 8 * CROWD):
+        probe.told.sift._left = 0.0
+        for _ in range(2):  # the second counts: it knows how many the first has found
+            thread.call(crowd, births)
+            now[0] += 1.0
+            found = len(born_in(probe.drain()))
+        told.append(found)
+    assert told[0] == pytest.approx(SHORT_RATE, abs=3)
+    assert told[1] == pytest.approx(SHORT_RATE / 4, abs=3)
 
 
 def test_nothing_of_the_shed_is_kept_while_the_others_are_told(thread: RuntimeThread, probe: NativeProbe) -> None:
