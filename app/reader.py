@@ -151,7 +151,7 @@ class Reader(Response):
         if not self.wanted.kinds:
             self.position = feed.seq
             return False
-        batch = self.stream.batch(self.wanted.kinds, self.position)
+        batch = self.stream.batch(self.wanted.kinds, self.wanted.together, self.position)
         self.position = batch.position
         if batch.data:
             await self._write(batch.data)

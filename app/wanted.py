@@ -19,7 +19,7 @@ SnapshotMode = Literal["full", "summary", "none"]
 #: kinds that `kinds` may name; `gap` and `reset` come to everybody
 STREAM_KINDS: Final = (*EVENT_KINDS, "gap", "reset", "hb", "bye")
 #: parameters of the stream itself; the rest belongs to the view
-_OWN: Final = ("kinds", "after", "view", "rate", "snapshot")
+_OWN: Final = ("kinds", "after", "together", "view", "rate", "snapshot")
 _RATES: Final = (0.25, 5.0)
 _ALL: Final = frozenset(EVENT_KINDS)
 
@@ -29,6 +29,7 @@ class Wanted:
     """What a reader asked for, checked."""
 
     kinds: frozenset[str] = _ALL
+    together: bool = False
     view: ViewQuery | None = None
     rate: float = 0.5
     snapshot: SnapshotMode = "full"
@@ -46,6 +47,9 @@ def parse_wanted(request: Request) -> Wanted:
             if name not in _OWN:
                 raise QueryError(name[:40], f"is not a parameter here; parameters are {', '.join(_OWN)}")
     kinds = _parse_kinds(parameters.get("kinds", ""))
+    together = parameters.get("together", "")
+    if together not in ("", "0", "1"):
+        raise QueryError("together", f"must be 0 or 1, not {together[:40]!r}")
     rate = parameters.get("rate") or "0.5"
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", rate) or not _RATES[0] <= float(rate) <= _RATES[1]:
         raise QueryError("rate", f"must be a number of seconds from {_RATES[0]} to {_RATES[1]}, not {rate[:40]!r}")
@@ -55,7 +59,7 @@ def parse_wanted(request: Request) -> Wanted:
     if mode not in modes:
         raise QueryError("snapshot", f"must be full, summary or none, not {mode[:40]!r}")
     resume = request.headers.get("last-event-id") or parameters.get("after", "")
-    return Wanted(kinds, view, float(rate), modes[mode], resume)
+    return Wanted(kinds, together == "1", view, float(rate), modes[mode], resume)
 
 
 def _parse_kinds(text: str) -> frozenset[str]:

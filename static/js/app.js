@@ -6,7 +6,7 @@ import { duration } from "./format.js";
 import * as keys from "./keys.js";
 import { Stream } from "./stream.js";
 
-/** @typedef {{stream: Stream, onPatch: ((patch: any) => void)[], onEvent: ((kind: string, event: any) => void)[]}} Page */
+/** @typedef {{stream: Stream, onPatch: ((patch: any) => void)[], onEvent: ((event: any) => void)[]}} Page */
 
 const THEMES = ["system", "light", "dark"];
 const THEME_ICONS = { system: "sun-moon", light: "sun", dark: "moon" };
@@ -135,7 +135,7 @@ async function start() {
   const page = /** @type {any} */ ({ onPatch: [showHealth], onEvent: [] });
   page.stream = new Stream({
     onPatch: (patch) => page.onPatch.forEach((hook) => hook(patch)),
-    onEvent: (kind, event) => page.onEvent.forEach((hook) => hook(kind, event)),
+    onEvent: (event) => page.onEvent.forEach((hook) => hook(event)),
     onStatus: showLink,
   });
   listenStrip(page.stream);

@@ -10,8 +10,8 @@ export function start(page) {
     const fresh = find("#audit", content), old = find("#audit");
     if (ok && fresh && old && !old.isEqualNode(fresh)) old.replaceWith(fresh);
   };
-  page.onEvent.push((kind) => {
-    if (kind !== "audit") return;
+  page.onEvent.push((event) => {
+    if (event.kind !== "audit") return;
     clearTimeout(timer);
     timer = setTimeout(() => look().catch(() => {}), 200);
   });

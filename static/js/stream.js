@@ -36,7 +36,7 @@ function mayReload() {
 }
 
 export class Stream {
-  /** @param {{onPatch: (patch: any) => void, onEvent?: (kind: string, event: any) => void, onStatus: (status: Status) => void}} hooks */
+  /** @param {{onPatch: (patch: any) => void, onEvent?: (event: any) => void, onStatus: (status: Status) => void}} hooks */
   constructor(hooks) {
     this.hooks = hooks;
     /** @type {EventSource | null} */
@@ -47,7 +47,7 @@ export class Stream {
     this.paused = false;
     /** @type {any} */
     this.held = null;
-    /** @type {[string, any][]} */
+    /** @type {any[]} */
     this.heldEvents = [];
     this.changes = 0;
     this.epoch = document.body.dataset.epoch ?? "";
@@ -70,7 +70,7 @@ export class Stream {
     this.close();
     if (document.hidden) return;
     const parameters = new URLSearchParams();
-    for (const [name, value] of Object.entries({ kinds: "none", rate: this.rate, ...this.wanted })) if (value) parameters.set(name, value);
+    for (const [name, value] of Object.entries({ kinds: "none", together: "1", rate: this.rate, ...this.wanted })) if (value) parameters.set(name, value);
     const source = new EventSource(`${base}/events?${parameters}`);
     this.source = source;
     this.heard = performance.now();
@@ -80,7 +80,8 @@ export class Stream {
     source.addEventListener("bye", () => this.say("reconnecting"));
     source.addEventListener("patch", (event) => this.receive(event));
     source.addEventListener("message", (event) => this.hear(event));
-    for (const kind of EVENT_KINDS) source.addEventListener(kind, (event) => this.happen(kind, event));
+    source.addEventListener("events", (event) => this.happen(event));
+    for (const kind of ["gap", "reset"]) source.addEventListener(kind, (event) => this.happen(event, kind));
   }
 
   close() {
@@ -116,15 +117,17 @@ export class Stream {
     this.say("live");
   }
 
-  /** @param {string} kind @param {MessageEvent} event */
-  happen(kind, event) {
-    if (!this.hear(event)) return;
-    if (!this.hooks.onEvent) return;
-    const happened = JSON.parse(event.data);
-    if (!this.paused) return this.hooks.onEvent(kind, happened);
-    this.changes += 1;
-    this.heldEvents.push([kind, happened]);
-    if (this.heldEvents.length > 1000) this.heldEvents.splice(0, 500);
+  /** Take in a list of events, or one of a kind that comes alone. @param {MessageEvent} message @param {string} [kind] */
+  happen(message, kind) {
+    if (!this.hear(message) || !this.hooks.onEvent) return;
+    const told = JSON.parse(message.data), happened = kind ? [{ ...told, kind }] : told;
+    if (!this.paused) {
+      for (const event of happened) this.hooks.onEvent(event);
+      return;
+    }
+    this.changes += happened.length;
+    this.heldEvents.push(...happened);
+    if (this.heldEvents.length > 1000) this.heldEvents.splice(0, this.heldEvents.length - 500);
   }
 
   /** @param {EventSource} source */
@@ -184,7 +187,7 @@ export class Stream {
     this.held = null;
     this.heldEvents = [];
     if (held) this.hooks.onPatch(held);
-    for (const [kind, event] of heldEvents) this.hooks.onEvent?.(kind, event);
+    for (const event of heldEvents) this.hooks.onEvent?.(event);
     this.say(this.link);
   }
 }

@@ -47,6 +47,7 @@ def test_keep_alive_is_a_comment_a_resume_point_and_a_heartbeat() -> None:
         ("view=group&id=x", "id"),
         ("view=overview&limit=0", "limit"),
         ("snapshot=all", "snapshot"),
+        ("together=yes", "together"),
         ("colour=1", "colour"),
     ],
 )
@@ -73,6 +74,51 @@ def test_kinds_choose_events_and_keep_their_numbers(house: House) -> None:
         ("failed", house.id(3)),
     ]
     assert failed.json()["exception"] == {"type": "ValueError", "message": "bad value"}
+
+
+def test_events_that_come_together_are_those_that_come_alone(house: House) -> None:
+    with (
+        Client(house, "/events?kinds=spawned,failed&snapshot=none&together=1") as client,
+        Client(house, "/events?kinds=spawned,failed&snapshot=none") as alone,
+    ):
+        client.wait("message")
+        alone.wait("message")
+
+        def happen() -> None:
+            for _ in range(3):
+                id = house.probe.add()
+                house.probe.start(id)
+                house.probe.fail(id)
+            house.probe.start(house.probe.add())
+            house.feed.tick()
+
+        house.call(happen)
+        (events,) = client.wait("events")
+        alone.wait("spawned", 4)
+    told = events.json()
+    assert told == [message.json() for message in alone.messages if message.data]
+    assert [event["kind"] for event in told] == ["spawned", "failed"] * 3 + ["spawned"]
+    assert events.id == alone.messages[-1].id, "the id of the last, to resume from"
+
+
+def test_a_gap_comes_alone_after_what_was_before_it(house: House) -> None:
+    with Client(house, "/events?together=1&snapshot=summary") as client:
+        client.wait("snapshot")
+
+        def happen() -> None:
+            house.probe.add()
+            house.feed.tick()
+            house.feed.publish("gap", lost=3, dropped={})
+            house.probe.add()
+            house.feed.tick()
+
+        house.call(happen)
+        client.wait("snapshot", 2)
+    assert [message.event for message in client.messages if message.event != "message"][1:4] == [
+        "events",
+        "gap",
+        "snapshot",
+    ]
 
 
 def test_published_events_enter_the_stream(house: House) -> None:

@@ -1,11 +1,12 @@
 """Lines 6, 7 and 9 of the stream's contract: who comes back misses nothing, or is told of it."""
 
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from greenscope.app.feed import FeedLimits
-from greenscope.app.sse import EventParser
+from greenscope.app.sse import EventParser, MessageRecord
 from tests.app.stream.house import House, a_house
 from tests.app.stream.reader import Client, check_headers
 
@@ -28,22 +29,36 @@ def test_header_beats_after(house: House) -> None:
         assert client.wait("spawned")[0].id == house.id(3)
 
 
-def test_stream_cut_at_every_byte_loses_nothing(house: House) -> None:
-    house.happen(6)
-    with Client(house, last_id=house.id(1)) as client:
-        client.wait("spawned", 5)
-        recorded, original = client.body, client.messages[1:]
+def happened(messages: list[MessageRecord]) -> list[Any]:
+    """Return the events in messages, be they alone or together."""
+    found = []
+    for message in messages:
+        if message.data:
+            found += message.json() if message.event == "events" else [message.json()]
+    return found
+
+
+@pytest.mark.parametrize("together", [0, 1])
+def test_stream_cut_at_every_byte_loses_nothing(house: House, together: int) -> None:
+    path, house_before = f"/events?together={together}", house.id(1)
+    house.happen(3)
+    with Client(house, path, last_id=house_before) as client:
+        while len(happened(client.messages)) < 2:
+            client.take()
+        house.happen(3)
+        while len(happened(client.messages)) < 5:
+            client.take()
+        recorded, original = client.body, happened(client.messages)
+    assert [event["seq"] for event in original] == [2, 3, 4, 5, 6]
+    assert client.counts["events"] == 2 * together
     for end in range(len(recorded) + 1):
-        with Client(house, last_id=house.id(1)) as cut:
-            while len(cut.body) < end:
-                cut.take()
-        parser = EventParser(house.id(1))
-        seen = [message for message in parser.feed(cut.body[:end]) if message.data]
-        with Client(house, last_id=parser.last_id) as again:
+        parser = EventParser(house_before)
+        seen = happened(parser.feed(recorded[:end]))
+        with Client(house, path, last_id=parser.last_id) as again:
             again.wait("message")
-            if len(seen) < len(original):
-                again.wait("spawned", len(original) - len(seen))
-        assert seen + again.messages[1:] == original
+            while len(seen) + len(happened(again.messages)) < len(original):
+                again.take()
+        assert seen + happened(again.messages) == original
 
 
 def test_evicted_resume_point_is_a_gap() -> None:
