@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from greenscope.app.backends.short_lives import SHORT_BURST
 from greenscope.app.model import Site
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from greenscope.app.backends.gevent_registry import Entry
 
 T = TypeVar("T")
-
-#: lives from birth to success between two looks that are told one by one, per lane: a second, and at once
-SHORT_RATE, SHORT_BURST = 100, 250
 
 
 class Shed:

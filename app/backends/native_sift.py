@@ -1,10 +1,8 @@
 """What of the notes is told one by one, and what is only counted.
 
-A burst must not make the observer the program's heaviest part. So of the greenlets that
-succeeded before anybody could have looked at them, only as many are told one by one as a
-person could follow: SHORT_RATE a second, and SHORT_BURST at once, with those among them
-that still live; in a crowd, beyond CROWD births a second, a quarter of that. More of them are
-shed: counted by kind, and per group. Failures, kills and whatever still lives are always told.
+Of the greenlets that succeeded before anybody could have looked at them, and those born with
+them that still live, so many are told one by one as `short_lives` says. More of them are shed:
+counted by kind, and per group. Failures, kills and whatever still lives are always told.
 
     [notes] --take--> of the last HELD_BACK seconds, in a crowd -----------> left for the next time
                       a birth whose end is there, too, and no budget left --> counted, and its end
@@ -24,17 +22,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends.native_hooks import BORN, LIVED, WIDTH
+from greenscope.app.backends.short_lives import CROWD, SHORT_BURST, SHORT_RATE, crowd_of, short_lives
 from greenscope.app.breath import breathe
 
 if TYPE_CHECKING:
     from greenscope.app.backends.native import NativeProbe
 
-#: births that are told one by one, of greenlets that have succeeded meanwhile, too: per second, and at once
-SHORT_RATE, SHORT_BURST = 100, 500
-#: births a second that make a crowd, and the seconds for which one of them may be about to end
-CROWD, HELD_BACK = 1_000, 0.02
-#: seconds over which births are counted, at least: a few of them at one moment are no crowd
-LOOKED_OVER = 0.25
+#: seconds for which one of a crowd may be about to end
+HELD_BACK = 0.02
 #: notes worked off per drain, where each greenlet of a batch counts
 TAKEN = 20_000
 
@@ -73,8 +68,7 @@ class NativeSift:
         """
         now = monotonic()
         passed, self._taken_at = now - self._taken_at, now
-        share = max(0.25, CROWD / self._births) if self._births > CROWD else 1.0
-        self._left = min(float(SHORT_BURST), self._left + SHORT_RATE * share * passed)
+        self._left = min(float(SHORT_BURST), self._left + short_lives(SHORT_RATE, self._births, passed))
         self.dropped, self.unseen = {}, {}
         until = now - HELD_BACK if self._births > CROWD and not prompt else inf
         # of a crowd only what is left is held on to from here on: whatever the garbage collector finds meanwhile,
@@ -150,7 +144,7 @@ class NativeSift:
     def _shed_births(self, kinds: list[Any], ids: list[Any], succeeded: set[int], passed: float) -> None:
         """Choose, among those that were born and have succeeded since, who is told."""
         born = [id for kind, id in zip(kinds, ids, strict=True) if kind == BORN]
-        self._births = len(born) / max(passed, LOOKED_OVER)
+        self._births = crowd_of(len(born), passed)
         if born:
             self.newest = max(self.newest, max(born))
         short = [id for id in born if id in succeeded]

@@ -38,7 +38,7 @@ PARSE = (
 PARSED_OF = 40
 #: files a second on average, so that the work can be watched; they come in bursts, a folder or so at a time
 PACE = 150
-BURST = 90
+BURST = (20, 200)
 
 
 class Survey:
@@ -65,11 +65,14 @@ class Survey:
 
     def walk(self) -> int:
         """Put every plain file of the tree into the first queue."""
+        left = burst = random.randint(*BURST)
         for path in plain_files(self.root, self.tally.fail):
             self.paths.put(path)
             self.tally.files += 1
-            if self.tally.files % BURST == 0:
-                sleep(BURST / PACE)
+            left -= 1
+            if not left:
+                sleep(burst / PACE)
+                left = burst = random.randint(*BURST)
         self.paths.put(None)
         return self.tally.files
 

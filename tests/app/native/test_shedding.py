@@ -8,7 +8,8 @@ import pytest
 
 from greenscope.app.backends import native_sift
 from greenscope.app.backends.native import NativeProbe
-from greenscope.app.backends.native_sift import CROWD, HELD_BACK, SHORT_BURST, SHORT_RATE
+from greenscope.app.backends.native_sift import HELD_BACK
+from greenscope.app.backends.short_lives import CROWD, CROWD_SHARE, SHORT_BURST, SHORT_RATE
 from greenscope.app.feed import Feed
 from greenscope.app.model import Drained
 from greenscope.runtime import Greenlet, joinall, sleep, spawn
@@ -123,9 +124,9 @@ def test_after_a_crowd_those_just_born_are_left_for_the_next_time(
     assert lasting <= told | born_in(probe.drain()), "whoever lives is told, a little later"
 
 
-def test_the_more_come_the_fewer_are_told(thread: RuntimeThread, probe: NativeProbe, now: list[float]) -> None:
+def test_of_a_crowd_few_are_told(thread: RuntimeThread, probe: NativeProbe, now: list[float]) -> None:
     told = []
-    for births in (250, 8 * CROWD):
+    for births in (CROWD - 50, CROWD + 50):
         probe.told.sift._left = 0.0
         for _ in range(2):  # the second counts: it knows how many the first has found
             thread.call(crowd, births)
@@ -133,7 +134,7 @@ def test_the_more_come_the_fewer_are_told(thread: RuntimeThread, probe: NativePr
             found = len(born_in(probe.drain()))
         told.append(found)
     assert told[0] == pytest.approx(SHORT_RATE, abs=3)
-    assert told[1] == pytest.approx(SHORT_RATE / 4, abs=3)
+    assert told[1] == pytest.approx(SHORT_RATE * CROWD_SHARE, abs=3)
 
 
 def test_nothing_of_the_shed_is_kept_while_the_others_are_told(thread: RuntimeThread, probe: NativeProbe) -> None:
