@@ -14,6 +14,7 @@ from greenscope.app.feed import Feed
 from greenscope.app.findings import survey
 from greenscope.runtime import Greenlet, GreenletExit, sleep, spawn
 from greenscope.runtime.event import Event
+from greenscope.runtime.hub import get_hub_if_exists
 from greenscope.runtime.lock import RLock
 from greenscope.runtime.pool import Pool
 from greenscope.runtime.thread import RuntimeThread
@@ -74,6 +75,9 @@ class Watched:
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     monkeypatch.setattr(survey, "EVERY", 0.5)
     monkeypatch.setattr(survey, "FIRST", 0.1)
+    left_over = get_hub_if_exists()
+    if left_over is not None:  # another test's: this thread never gets back to it, which is a block, too
+        left_over.destroy()
     with RuntimeThread("watched") as thread:
         watched = Watched(thread)
         try:
