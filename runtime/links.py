@@ -9,6 +9,7 @@ stays with its source, where unlink() finds it.
 
 from collections import deque
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 from greenlet import greenlet
@@ -145,12 +146,15 @@ class Linked:
         if links and len(links) > SHORT_LINE:
             links = self._links = deque(links)
         while links:
-            link = raw = pop_first(links)
-            if link.__class__ is Carrier or isinstance(link, greenlet):  # it joins
-                if raw.waiting_on is self:
-                    resume(raw)
+            link: Any = links.pop(0) if links.__class__ is list else pop_first(links)
+            kind = link.__class__
+            if kind is MethodType:  # of a group, by far the most frequent
+                pass
+            elif kind is Carrier or isinstance(link, greenlet):  # it joins
+                if link.waiting_on is self:
+                    resume(link)
                 continue
-            if link.__class__ in _SPAWNED:
+            elif kind in _SPAWNED:
                 if self._spawned_links is None:
                     self._spawned_links = [link]
                     self.hub.link_calls.append(self)

@@ -168,6 +168,7 @@ class IMapUnordered(Greenlet):
     def _run(self) -> None:
         func, iterable, spawn, zipped = self._source
         unread, on_result = self._unread, self._on_result
+        line = self.queue if self._ended is not None else None
         try:
             for item in iterable:
                 if unread is not None:
@@ -178,7 +179,8 @@ class IMapUnordered(Greenlet):
                 except BaseException:
                     self._outstanding -= 1
                     raise
-                self._on_spawned(one)
+                if line is not None:
+                    line.append(one)
                 one.rawlink(on_result)
         except BaseException as error:
             failure = Failure(error)
@@ -188,9 +190,6 @@ class IMapUnordered(Greenlet):
             raise
         finally:
             self._source = self._unread = None
-
-    def _on_spawned(self, one: Any) -> None:
-        pass
 
     # -- results: in the hub
 
@@ -246,9 +245,6 @@ class IMap(IMapUnordered):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         IMapUnordered.__init__(self, *args, **kwargs)
         self._ended = set()
-
-    def _on_spawned(self, one: Any) -> None:
-        self.queue.append(one)
 
     def _on_result(self, one: Any) -> None:
         self._outstanding -= 1
