@@ -22,8 +22,9 @@ from time import monotonic
 from typing import Any
 
 from greenscope.runtime.instruments import write
+from greenscope.runtime.interruption import is_programs
 
-__all__ = ["Account", "clear_account", "close_account", "keep_accounts", "open_account", "pass_turn"]
+__all__ = ["Account", "clear_account", "close_account", "keep_accounts", "open_account", "pass_turn", "write_account"]
 
 
 #: when it began, then run, ready, switches and longest slice, in seconds and number; or, of a life without a wait, when
@@ -88,8 +89,15 @@ def close_account(raw: Any, task: Any, hub: Any) -> None:
     account = since, run, ready if ready > 0.0 else 0.0, raw.switches + 1, last if last > longest else longest
     try:
         task._greenscope_account = account
-    except BaseException:
-        write(task, "_greenscope_account", account)
+    except BaseException as error:
+        write_account(task, account, hub, error)
     # as clear_account() does, without the call
     raw.run_time = raw.wait_time = raw.longest_run = raw.since = raw.parked_at = 0.0
     raw.switches = 0
+
+
+def write_account(task: Any, account: Account, hub: Any, error: BaseException) -> None:
+    """Hand a task its account though its __setattr__ raised; a signal's error goes to the main greenlet."""
+    write(task, "_greenscope_account", account)
+    if is_programs(error):
+        hub.run_callback(hub.on_loop_fault, error)

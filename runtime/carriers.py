@@ -28,8 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import greenlet
 
-from greenscope.runtime.accounting import clear_account, close_account
-from greenscope.runtime.instruments import write
+from greenscope.runtime.accounting import clear_account, close_account, write_account
 
 if TYPE_CHECKING:
     from greenscope.runtime.hub import Hub
@@ -109,8 +108,8 @@ class Carrier(greenlet):
                         hub.now = now = monotonic()
                         try:
                             task._greenscope_account = began, now
-                        except BaseException:
-                            write(task, "_greenscope_account", (began, now))
+                        except BaseException as error:
+                            write_account(task, (began, now), hub, error)
                     elif hub.now:
                         close_account(self, task, hub)
                     task._on_value(value)

@@ -9,7 +9,8 @@ before those, and so must not block: once per batch of the hub, with all that en
 in order of ending. One registration serves a million greenlets, and one call a hundred,
 which is what makes watching cost a few steps per end instead of two links per spawn. A
 callback that raises is removed and reported on stderr once. What a signal's handler raised
-in it is the program's: the hub gets it, and the callback stays.
+in it is the program's: the hub hands it to the main greenlet, as if it had slept, and the
+callback stays.
 """
 
 import sys
@@ -95,29 +96,31 @@ class EveryGreenlet:
 
     def _fail(self, linked: Callback, callback: Callback, error: BaseException, greenlets: list[Any]) -> bool:
         """Deal with what a callback has just raised; False: by a fault of its own, for which it was unlinked."""
-        if is_programs(error):
-            hooks.interrupted += 1
-            greenlets[0].hub.run_callback(_pass_on, error)
-        elif isinstance(error, AT_THE_END):
-            hooks.interrupted += 1
-        else:
+        try:
+            if isinstance(error, AT_THE_END):
+                hooks.interrupted += 1
+                return True
+            if is_programs(error):
+                raise error
             self.unlink(linked)
             self._report(callback)
             return False
-        return True
+        except BaseException as another:  # a signal's, or the program's: for the main greenlet, in the hub's next turn
+            hooks.interrupted += 1
+            hub = greenlets[0].hub
+            hub.run_callback(hub.on_loop_fault, another)
+            return True
+        finally:
+            del error  # whose traceback refers to this frame
 
     @staticmethod
     def _report(callback: Callback) -> None:
         try:
             sys.stderr.write(f"greenscope: a link on every greenlet raised and was removed: {callback!r}\n")
             traceback.print_exc()
-        except Exception:
-            pass
-
-
-def _pass_on(error: BaseException) -> None:
-    """Raise it: in the hub's next turn, it goes where the hub takes what any of its callbacks raises."""
-    raise error
+        except Exception as error:
+            if is_programs(error):
+                raise
 
 
 #: the process' one

@@ -34,6 +34,7 @@ from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.hub import Hub
 from greenscope.runtime.instruments import SPAWNED, hooks
+from greenscope.runtime.interruption import AT_THE_END
 from greenscope.runtime.joinable import ERROR, NEW, Joinable
 from greenscope.runtime.timers import Timer
 from greenscope.runtime.waiting import current_hub, interrupt_in_turn
@@ -126,9 +127,14 @@ class Greenlet(Joinable):
             if hook is not None:
                 try:
                     hook(self)
+                except AT_THE_END:
+                    _hooks.interrupted += 1
                 except BaseException as error:
-                    if _hooks.fail("spawned", hook, error):  # a signal's: as if it had come when all is done
+                    try:
+                        _hooks.fail("spawned", hook, error)
+                    except BaseException:  # a signal's: as if it had come when all is done
                         self.hub.run_callback(self.switch)
+                        _call_spawn_callbacks(self)
                         raise
             if _spawn_callbacks:
                 _call_spawn_callbacks(self)
@@ -145,9 +151,14 @@ class Greenlet(Joinable):
             if hook is not None:
                 try:
                     hook(self)
+                except AT_THE_END:
+                    _hooks.interrupted += 1
                 except BaseException as error:
-                    if _hooks.fail("spawned", hook, error):
+                    try:
+                        _hooks.fail("spawned", hook, error)
+                    except BaseException:
                         self._timer = self.hub.call_later(seconds, self.hub.ready.append, (self,))
+                        _call_spawn_callbacks(self)
                         raise
             if _spawn_callbacks:
                 _call_spawn_callbacks(self)
@@ -339,12 +350,14 @@ class Greenlet(Joinable):
             if block:
                 self.join(timeout)
             return
-        if hooks.kill_requested:
-            hooks.call("kill_requested", self)
-        if self._end_unstarted(exception):
-            return
-        interrupt_in_turn(self._carrier, exception)
-        if block:
+        try:
+            if hooks.kill_requested:
+                hooks.call("kill_requested", self)
+        finally:  # whatever a signal's handler raises meanwhile
+            begun = not self._end_unstarted(exception)
+            if begun:
+                interrupt_in_turn(self._carrier, exception)
+        if block and begun:
             self.join(timeout)
 
     # -- as a context manager, and as text

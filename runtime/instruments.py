@@ -128,29 +128,39 @@ class Hooks:
         for hook in getattr(self, name):
             try:
                 hook(*args)
+            except AT_THE_END:
+                self.interrupted += 1
             except BaseException as error:
-                if self.fail(name, hook, error):
-                    interruption = error
+                try:
+                    self.fail(name, hook, error)
+                except BaseException as another:
+                    another.__context__ = another.__context__ or interruption
+                    interruption = another
         if interruption is not None:
             try:
                 raise interruption
             finally:
                 interruption = None  # whose traceback refers to this frame
 
-    def fail(self, name: str, hook: Any, error: BaseException) -> bool:
+    def fail(self, name: str, hook: Any, error: BaseException) -> None:
         """Deal with what a callback has just raised: remove it, and report its exception on stderr.
 
-        True when the exception is the program's, to be passed on; the callback stays.
+        Raises the exception when it is the program's; the callback stays. The same for what a signal's handler raises
+        meanwhile.
         """
-        if is_programs(error):
+        self.depth = STARTED
+        try:
+            if is_programs(error):
+                raise error
+            self._set(name, tuple(h for h in getattr(self, name) if h is not hook))
+            self._report(name, hook)
+        except AT_THE_END:
             self.interrupted += 1
-            return True
-        if isinstance(error, AT_THE_END):
+        except BaseException:
             self.interrupted += 1
-            return False
-        self._set(name, tuple(h for h in getattr(self, name) if h is not hook))
-        self._report(name, hook)
-        return False
+            raise
+        finally:
+            del error  # whose traceback refers to this frame
 
     @staticmethod
     def _report(name: str, hook: Any) -> None:
@@ -158,8 +168,9 @@ class Hooks:
             sys.stderr.write(f"greenscope: the hook {name} of {type(getattr(hook, '__self__', hook)).__name__} ")
             sys.stderr.write("raised and was removed\n")
             traceback.print_exc()
-        except Exception:
-            pass
+        except Exception as error:
+            if is_programs(error):
+                raise
 
 
 #: the process' one set of hooks

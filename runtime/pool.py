@@ -24,6 +24,7 @@ from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet, getcurrent
 from greenscope.runtime.hub import get_hub
 from greenscope.runtime.instruments import SPAWNED, hooks, write
+from greenscope.runtime.interruption import is_programs
 from greenscope.runtime.lock import DummySemaphore, Semaphore
 from greenscope.runtime.mapping import MappingMixin
 from greenscope.runtime.timeout import Timeout, limit
@@ -107,8 +108,10 @@ class Group(MappingMixin):
                 own = before + own if before and own else before or own
                 try:
                     greenlet._greenscope_groups = own
-                except Exception:
+                except Exception as error:
                     write(greenlet, "_greenscope_groups", own)
+                    if is_programs(error):
+                        raise
 
     def _discard(self, greenlet: Any) -> bool:
         """Let a greenlet go; False when it was no member (difference 2). The link of each member."""
@@ -131,11 +134,11 @@ class Group(MappingMixin):
     def discard(self, greenlet: Any) -> None:
         """Let a greenlet go that may live on; a no-op when it is no member."""
         if self._discard(greenlet):
-            if hooks.ungrouped and not (isinstance(greenlet, Greenlet) and greenlet._state >= VALUE):
-                hooks.call("ungrouped", self, greenlet)
             unlink = getattr(greenlet, "unlink", None)
             if unlink is not None:
                 unlink(self._discard)
+            if hooks.ungrouped and not (isinstance(greenlet, Greenlet) and greenlet._state >= VALUE):
+                hooks.call("ungrouped", self, greenlet)
 
     def start(self, greenlet: Any) -> None:
         """Add a greenlet that was not started, and start it."""
@@ -365,7 +368,8 @@ class Pool(Group):
         try:
             Group.add(self, greenlet)
         except BaseException:
-            self._semaphore.release()
+            if greenlet not in self.greenlets:  # else its end gives the slot back
+                self._semaphore.release()
             raise
 
 

@@ -218,9 +218,11 @@ def kill(greenlet: Any, exception: Any = GreenletExit) -> None:
     if isinstance(greenlet, Greenlet):
         greenlet.kill(exception, block=False)
     else:
-        if hooks.kill_requested:
-            hooks.call("kill_requested", greenlet)
-        interrupt_in_turn(greenlet, exception)
+        try:
+            if hooks.kill_requested:
+                hooks.call("kill_requested", greenlet)
+        finally:
+            interrupt_in_turn(greenlet, exception)
 
 
 def killall(
@@ -243,11 +245,13 @@ def killall(
                 one.hub.run_callback(one.kill, exception, False)
                 victims.append(one)
                 continue
-            if hooks.kill_requested:
-                hooks.call("kill_requested", one)
-            if not one._end_unstarted(exception):
-                victims.append(one)
-                interrupt_in_turn(one._carrier, exception)
+            try:
+                if hooks.kill_requested:
+                    hooks.call("kill_requested", one)
+            finally:  # whatever a signal's handler raises meanwhile
+                if not one._end_unstarted(exception):
+                    victims.append(one)
+                    interrupt_in_turn(one._carrier, exception)
     if not block or not (victims or raws):
         return
     seconds, given = limit(timeout)

@@ -34,6 +34,7 @@ from greenscope.app.backends.frames import under
 from greenscope.app.breath import breathe
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.instruments import STARTED, hooks, write
+from greenscope.runtime.interruption import is_programs
 from greenscope.runtime.joinable import NEW
 
 _RUNTIME = os.path.dirname(os.path.abspath(greenscope.runtime.__file__))
@@ -106,8 +107,10 @@ def make_hooks(
         id = next(ids)
         try:
             greenlet._greenscope_id = id
-        except Exception:  # a __setattr__ of the program's own
+        except Exception as error:  # a __setattr__ of the program's own
             write(greenlet, "_greenscope_id", id)
+            if is_programs(error):
+                raise
         alive[id] = greenlet
         if len(buffer) >= limit:
             drop("spawned")

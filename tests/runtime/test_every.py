@@ -87,6 +87,35 @@ def test_callback_that_raises_is_removed_and_stops_no_other(
     assert capfd.readouterr().err == ""
 
 
+def test_what_any_handler_raises_in_a_callback_reaches_the_program() -> None:
+    """As it does when the signal comes while the hub sleeps."""
+    left = [1]
+
+    class Late(Exception):
+        pass
+
+    def on_alarm(number: int, frame: Any) -> None:
+        raise Late
+
+    def interrupted(_: Any) -> None:
+        if left:
+            left.pop()
+            signal.raise_signal(signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, on_alarm)
+    get_hub().NOT_ERROR += (Late,)
+    every.link_value(interrupted)
+    try:
+        spawn(int)
+        with pytest.raises(Late):
+            sleep(5)
+        assert every.has(interrupted)
+    finally:
+        every.unlink(interrupted)
+        signal.signal(signal.SIGUSR1, before)
+        del get_hub().NOT_ERROR
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_ctrl_c_in_a_callback_reaches_the_program(fails: bool, capfd: pytest.CaptureFixture[str]) -> None:
     """Alone or beside others that see only failures: two ways of calling it."""

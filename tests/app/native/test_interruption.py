@@ -51,6 +51,22 @@ def test_ctrl_c_in_a_birth_reaches_the_program_which_is_watched_on(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("lives", ["without a wait", "with one"])
+def test_ctrl_c_while_an_account_is_handed_over_reaches_the_program(probe: NativeProbe, lives: str) -> None:
+    class Interrupted(Greenlet):
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "_greenscope_account":
+                signal.raise_signal(signal.SIGINT)
+            super().__setattr__(name, value)
+
+    sleep(0.001)  # accounts are kept
+    task = Interrupted.spawn(*((int,) if lives == "without a wait" else (sleep, 0.001)))
+    with pytest.raises(KeyboardInterrupt):
+        sleep(5)
+    assert task._greenscope_account is not None
+    joinall([task, spawn(int)])
+
+
 class Ended(list[Any]):
     """The batch of those that ended, in which a signal comes in when the probe reads it first."""
 
