@@ -103,6 +103,8 @@ class Feed(Ticker):
         self._groups_seen = float("-inf")
         self._groups_cost = 0.0
         self._suspects: tuple[set[int], set[int], int] | None = None
+        #: whether the probe had more than it could tell in the last drain
+        self._left_over = False
         self._checked = self.started
         self._lost = 0
         self.diagnosis = Diagnosis(self)
@@ -155,7 +157,8 @@ class Feed(Ticker):
 
     def _apply_steps(self) -> Steps:
         """Take what the probe has, and apply and number it in order."""
-        drained = self.probe.drain()
+        drained = self.probe.drain(prompt=self._suspects is not None)
+        self._left_over = drained.more
         for kind, count in drained.dropped.items():
             self._count_dropped(kind, count)
             self.population.count_unseen(kind, count)
@@ -205,10 +208,12 @@ class Feed(Ticker):
     def _check(self, now: float) -> None:
         """Compare with the living: at once after drops (but not too often), now and then anyway.
 
-        What differs is a suspicion first, since its event may lie in the probe's buffer; what still differs
-        after the next drain is put right.
+        What differs is a suspicion first, since its event may lie in the probe's buffer; what still differs when
+        that has been told is put right.
         """
         if self._suspects is not None:
+            if self._left_over:
+                return
             births, ends, lost = self._suspects
             self._suspects = None
             if self.population.reconcile(self.probe, births, ends) or lost:

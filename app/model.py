@@ -196,11 +196,13 @@ class Drained:
     """What one drain of the probe's buffer gave: events in order, and what had to be dropped since the last.
 
     `dropped` counts by kind; `unseen` has, by group, how many of the dropped `spawned` and `succeeded` were its own.
+    With `more` something that had happened before is left for the next drain.
     """
 
     events: tuple[Event, ...]
     dropped: dict[str, int] = field(default_factory=dict)
     unseen: dict[int, dict[str, int]] = field(default_factory=dict)
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

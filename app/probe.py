@@ -62,8 +62,11 @@ class Probe(Protocol):
     def close(self) -> None:
         """Remove every hook. The observed program goes on as if it had never been watched. Idempotent."""
 
-    def drain(self) -> Drained:
-        """Take the events buffered since the last call, in order, and the counts of what was dropped."""
+    def drain(self, prompt: bool = False) -> Drained:
+        """Take the events buffered since the last call, in order, and the counts of what was dropped.
+
+        A probe may leave some for the next call, with `prompt` none but those that are too many for one.
+        """
 
     def live_ids(self) -> Sequence[int]:
         """Return the ids of all live greenlets, oldest first."""

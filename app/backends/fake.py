@@ -252,7 +252,7 @@ class FakeProbe:
         """Count the call."""
         self.closed += 1
 
-    def drain(self) -> Drained:
+    def drain(self, prompt: bool = False) -> Drained:
         """Take the buffered events and the drop counts."""
         events, self._events = self._events, deque()
         dropped, self._dropped = self._dropped, {}

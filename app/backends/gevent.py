@@ -211,7 +211,7 @@ class GeventProbe:
 
     # -- what happened
 
-    def drain(self) -> Drained:
+    def drain(self, prompt: bool = False) -> Drained:
         """Take what happened since the last call. Call from the dashboard's thread: its hub is hidden from then on."""
         now = monotonic()
         self._hide_own_thread()

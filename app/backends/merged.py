@@ -265,7 +265,7 @@ class MergedProbe:
 
     # -- what happened, and what is so
 
-    def drain(self) -> Drained:
+    def drain(self, prompt: bool = False) -> Drained:
         """Take what the processes have told since the last call."""
         events, self._events = self._events, deque()
         dropped, self._overflow = self._overflow, {}

@@ -231,7 +231,7 @@ class NativeProbe:
 
     # -- draining: in the dashboard's thread
 
-    def drain(self) -> Drained:
+    def drain(self, prompt: bool = False) -> Drained:
         """Make records of what the hooks noted since the last call. Does not block on the program."""
         self.control.expire()
         self._reap()
@@ -239,7 +239,7 @@ class NativeProbe:
         if hooks.interrupted != self._interrupted:
             self._interrupted = hooks.interrupted
             self._drop(CUT_SHORT)
-        return self.told.drain()
+        return self.told.drain(prompt or self.is_awaited)
 
     def _look_after_hooks(self) -> None:
         """Tell which of our hooks the runtime has removed because they raised: that is a bug of ours."""

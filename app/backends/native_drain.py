@@ -41,16 +41,18 @@ class NativeDrain:
         self._unbegun: dict[int, None] = {}
         #: id -> the groups that it is told to be in, until its end or until it leaves
         self._member_of: dict[int, list[int]] = {}
-        #: what the hooks had to drop since nothing was left over of it
-        self._lost: dict[str, int] = {}
+        #: whether the end of one that is known may have been dropped
+        self._ends_lost = False
+        #: ids of those that had ended by the last drain: what they have noted is told by the next one
+        self._ended: set[int] = set()
 
-    def drain(self) -> Drained:
+    def drain(self, prompt: bool) -> Drained:
         """Take notes off the buffer and tell them."""
         probe = self.probe
         events: list[Event] = []
         dropped, probe.dropped = probe.dropped, {}
-        self._lost |= dropped
-        for noted in self.sift.take(prompt=bool(self._lost) or probe.is_awaited):
+        self._ends_lost = self._ends_lost or not dropped.keys().isdisjoint((*ENDS, CUT_SHORT))
+        for noted in self.sift.take(prompt or self._ends_lost or bool(self._ended)):
             try:
                 self._tell(noted, events)
             except Exception as error:
@@ -58,16 +60,22 @@ class NativeDrain:
                 del probe.faults[:-20]
             breathe()
         self._tell_begun(events)
-        if any(kind in self._lost for kind in (*ENDS, CUT_SHORT)) and not probe.buffer:
-            self._forget_lost()
+        if not self.sift.left_over:
+            self._forget_ended()
+            if self._ends_lost:
+                self._ends_lost = False
+                self._ended = {id for id in (*self.known, *list(probe.killing)) if id not in probe.alive}
         for kind, count in self.sift.dropped.items():
             dropped[kind] = dropped.get(kind, 0) + count
-        return Drained(tuple(events), dropped, self.sift.unseen)
+        return Drained(tuple(events), dropped, self.sift.unseen, self.sift.left_over)
 
     def forget(self) -> None:
         """Forget everything that was told, when the probe is closed."""
-        for kept in (self.known, self._unbegun, self._member_of, self._lost):
+        for kept in (self.known, self._unbegun, self._member_of):
             kept.clear()
+        self._ended.clear()
+        self._ends_lost = False
+        self.sift.forget()
 
     def _tell(self, noted: list[Any], events: list[Event]) -> None:
         kind = noted[0]
@@ -125,16 +133,14 @@ class NativeDrain:
             else:  # to the end of the line; if it has ended, that tells, further back in the buffer
                 unbegun[id] = None
 
-    def _forget_lost(self) -> None:
-        """Forget those whose end was dropped: nothing is left in the buffer that could tell of it."""
-        self._lost = {}
-        for id in list(self.probe.killing):
-            if id not in self.probe.alive:
-                self.probe.killing.pop(id, None)
-        for id in self.known.keys() - self.probe.alive.keys():
-            del self.known[id]
+    def _forget_ended(self) -> None:
+        """Forget those that had ended by the last drain and whose end was not told: it was dropped."""
+        for id in self._ended:
+            self.probe.killing.pop(id, None)
+            self.known.pop(id, None)
             self._unbegun.pop(id, None)
             self._member_of.pop(id, None)
+        self._ended.clear()
 
     def record(
         self, t: float, id: int, hub: Any, function: Any, parent: int | None, code: Any, lasti: int

@@ -50,6 +50,8 @@ class NativeSift:
         self.count = 0
         #: the greatest id among the births taken so far
         self.newest = 0
+        #: whether the last `take` has left notes that were there when it began
+        self.left_over = False
         #: what was shed by the last `take`: by kind, and by group and kind
         self.dropped: dict[str, int] = {}
         self.unseen: dict[int, dict[str, int]] = {}
@@ -81,6 +83,11 @@ class NativeSift:
             else:
                 yield kept[at : at + WIDTH]
 
+    def forget(self) -> None:
+        """Forget what of the notes is not told yet, when the probe is closed."""
+        self._shed.clear()
+        self._births = 0.0
+
     def _sifted(self, until: float, passed: float) -> list[Any]:
         """Take notes off the buffer, up to a moment, of the seconds that have passed.
 
@@ -95,7 +102,8 @@ class NativeSift:
         succeeded.update(*(notes[at * WIDTH + IDS] for at in batches if ids[at] == LIVED))
         taken = self._cut(notes, batches, bisect_right(notes[TIME::WIDTH], until))
         del buffer[: taken * WIDTH]
-        if taken < len(kinds):
+        self.left_over = taken < len(kinds)
+        if self.left_over:
             del notes[taken * WIDTH :], kinds[taken:], ids[taken:]
         breathe()
         self._shed_births(kinds, ids, succeeded, passed)

@@ -26,7 +26,7 @@ class BrokenProbe(FakeProbe):
 
     broken = True
 
-    def drain(self) -> Drained:
+    def drain(self, prompt: bool = False) -> Drained:
         if self.broken:
             raise RuntimeError("drained dry")
         return super().drain()

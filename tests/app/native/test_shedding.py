@@ -124,6 +124,59 @@ def test_after_a_crowd_those_just_born_are_left_for_the_next_time(
     assert lasting <= told | born_in(probe.drain()), "whoever lives is told, a little later"
 
 
+def test_whoever_is_held_back_while_the_living_are_compared_is_told_before_anything_is_put_right(
+    thread: RuntimeThread, probe: NativeProbe, now: list[float]
+) -> None:
+    feed = Feed(probe)
+    flag = Flag()
+
+    def fail() -> None:
+        flag.wait()
+        raise LookupError
+
+    def end_and_spawn() -> Greenlet:
+        flag.set()
+        doomed.join()
+        return spawn(sleep, 60)
+
+    doomed = thread.call(spawn, fail)
+    doomed._report_error = lambda *_: None
+    feed.tick()
+    thread.call(crowd, 1000)
+    now[0] = monotonic()
+    feed.tick()
+    spawned = feed.population.spawned
+    born = thread.call(end_and_spawn)
+    now[0] = monotonic() + HELD_BACK / 2
+    feed._checked = float("-inf")
+    feed.tick()
+    assert probe.buffer, "held back, and compared with the living"
+    probe.told.sift._births = 2.0 * CROWD  # it goes on
+    feed.tick()
+    assert not probe.buffer
+    failed, lasting = (feed.population.find(one._greenscope_id) for one in (doomed, born))
+    assert failed is not None
+    assert (failed.state, failed.record.function) == ("failed", fail.__qualname__)
+    assert lasting is not None
+    assert lasting.record.function == "sleep"
+    assert feed.population.spawned == spawned + 2, "it, and the one that called, once each"
+
+
+def test_births_that_were_dropped_do_not_end_the_holding_back(thread: RuntimeThread, now: list[float]) -> None:
+    probe = NativeProbe(buffer_limit=100)
+    probe.attach()
+    try:
+        probe.drain()
+        thread.call(lambda: [spawn(sleep, 60) for _ in range(300)])
+        assert probe.drain().dropped["spawned"] > 100
+        probe.told.sift._births = 2.0 * CROWD
+        thread.call(spawn_lasting)
+        now[0] = monotonic() + HELD_BACK / 2
+        assert born_in(probe.drain()) == set()
+    finally:
+        probe.close()
+
+
 def test_of_a_crowd_few_are_told(thread: RuntimeThread, probe: NativeProbe, now: list[float]) -> None:
     told = []
     for births in (CROWD - 50, CROWD + 50):
