@@ -1,8 +1,8 @@
 // The one connection of a page: live, reconnecting, stale or paused, and never a second one.
 //
-// A hidden tab closes it (browsers allow six per host); a visible one opens it again and gets a full first patch. An
-// answer other than 200 closes an EventSource for good, so then it is rebuilt here with growing pauses. While paused,
-// patches are folded into one, which is applied at the end of the pause.
+// A hidden tab closes it (browsers allow six per host); a visible one opens it again, gets a full first patch and what
+// has happened since. An answer other than 200 closes an EventSource for good, so then it is rebuilt here with growing
+// pauses. While paused, patches are folded into one, which is applied at the end of the pause.
 
 import { base } from "./dom.js";
 import { count } from "./format.js";
@@ -43,6 +43,8 @@ export class Stream {
     this.source = null;
     /** @type {Wanted} */
     this.wanted = {};
+    /** the id up to which this page has been told what happened */
+    this.told = "";
     this.rate = "0.5";
     this.paused = false;
     /** @type {any} */
@@ -66,11 +68,15 @@ export class Stream {
 
   /** Ask for something (else); the first patch that comes is full. @param {Wanted} [wanted] */
   open(wanted) {
-    if (wanted) this.wanted = wanted;
+    if (wanted) {
+      this.wanted = wanted;
+      this.told = wanted.after ?? "";
+      this.heldEvents = [];
+    }
     this.close();
     if (document.hidden) return;
     const parameters = new URLSearchParams();
-    for (const [name, value] of Object.entries({ kinds: "none", together: "1", rate: this.rate, ...this.wanted })) if (value) parameters.set(name, value);
+    for (const [name, value] of Object.entries({ kinds: "none", together: "1", rate: this.rate, ...this.wanted, after: this.wanted.kinds && this.told })) if (value) parameters.set(name, value);
     const source = new EventSource(`${base}/events?${parameters}`);
     this.source = source;
     this.heard = performance.now();
@@ -103,6 +109,7 @@ export class Stream {
     this.heard = performance.now();
     this.lastGood = Date.now();
     if (event) this.backoff = 2000;
+    if (event?.lastEventId) this.told = event.lastEventId;
     if (this.link !== "live") this.say("live");
     return true;
   }

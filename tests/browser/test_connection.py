@@ -61,24 +61,6 @@ def test_rate_and_theme_are_remembered(tab: Any) -> None:
     assert page.get_attribute("html", "data-theme") == "light"
 
 
-def test_tail_shows_events_as_they_happen(tab: Any) -> None:
-    page = tab.open("/tail")
-    newest = page.get_attribute("#rows tr", "data-seq")
-    page.mouse.move(5, 5)
-    page.wait_for_function("old => Number(document.querySelector('#rows tr').dataset.seq) > Number(old)", arg=newest)
-    seqs = page.eval_on_selector_all("#rows tr", "rows => rows.map(row => Number(row.dataset.seq))")
-    assert seqs == sorted(set(seqs), reverse=True), "newest first, none twice"
-    page.click('a[data-kinds="blocked,finding"]')
-    page.wait_for_function("() => document.querySelectorAll('#rows .kind').length > 0")
-    assert "/findings?stack=" in (
-        page.locator("#rows tr:has-text('finding') .c-detail a").first.get_attribute("href") or ""
-    )
-    page.click('a[data-kinds="failed"]')
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('#rows .kind')].every(kind => kind.textContent === 'failed')"
-    )
-
-
 def test_logging_out_leads_to_the_door(tab: Any) -> None:
     tab.expected.append("401")
     page = tab.open("/greenlets")
@@ -116,12 +98,3 @@ def test_what_is_stale_stays_so_and_nothing_in_it_moves(start_observed: Start, v
     assert page.evaluate("[...window.said].filter((link) => link !== 'stale')") == []
     assert page.evaluate(shown) == before, "no age goes on and no line moves while nobody tells"
     assert "stale since" in page.inner_text("#badge")
-
-
-def test_tail_of_a_kind_shows_those_that_were_before_what_is_shown(start_observed: Start, visit: Visit) -> None:
-    page = visit(start_observed("--still")).open("/tail")
-    page.evaluate("document.querySelectorAll('#rows tr').forEach((row) => row.remove())")
-    page.click('a[data-kinds="failed"]')
-    page.wait_for_function("() => document.querySelectorAll('#rows .kind').length > 0")
-    kinds = page.eval_on_selector_all("#rows .kind", "kinds => [...new Set(kinds.map((kind) => kind.textContent))]")
-    assert kinds == ["failed"]
