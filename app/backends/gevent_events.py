@@ -32,7 +32,7 @@ from greenscope.app.backends.gevent_registry import (
     Registry,
 )
 from greenscope.app.backends.gevent_view import GeventView
-from greenscope.app.backends.short_lives import SHORT_BURST, SHORT_RATE, crowd_of, short_lives
+from greenscope.app.backends.short_lives import SHORT_BURST, SHORT_RATE
 from greenscope.app.backends.whose import program_site
 from greenscope.app.breath import breathe
 from greenscope.app.model import Drained, Event, GreenletRecord, GreenletSample, Site
@@ -56,8 +56,6 @@ class EventMaker:
         #: short lives that may be told, per lane: a second, and at once
         self._short_rate, self._short_burst = SHORT_RATE, SHORT_BURST
         self._allowed_at = monotonic()
-        #: short lives a second that were shed between the last two looks
-        self._crowd = 0.0
         self._untraced = registry.on_freed is not None
         #: noticed, and not told yet
         self._newborn: deque[Entry] = deque()
@@ -121,9 +119,8 @@ class EventMaker:
         """Count what the hooks have shed since the last call, and let them tell more."""
         short = 0
         passed, self._allowed_at = now - self._allowed_at, now
-        more = short_lives(self._short_rate, self._crowd, passed)
         for lane in self._registry.shown_lanes():
-            lane.allow(more, self._short_burst)
+            before = short
             for shed in (lane.shed, lane.shed_untraced):
                 count, of = shed.news()
                 short += count
@@ -131,7 +128,7 @@ class EventMaker:
                     found = unseen.setdefault(group, {"spawned": 0, "succeeded": 0})
                     found["spawned"] += lives
                     found["succeeded"] += lives
-        self._crowd = crowd_of(short, passed)
+            lane.allow(short - before, passed, self._short_rate, self._short_burst)
         if short:
             for kind in ("spawned", "started", "succeeded"):
                 dropped[kind] = dropped.get(kind, 0) + short

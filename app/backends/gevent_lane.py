@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from greenscope.app.backends.short_lives import SHORT_BURST
+from greenscope.app.backends.short_lives import SHORT_BURST, crowd_of, short_lives
 from greenscope.app.model import Site
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Lane:
     """One thread with a hub."""
 
     __slots__ = (
+        "allowed",
         "arrivals",
         "batch_number",
         "batch_since",
@@ -142,6 +143,8 @@ class Lane:
         self.shed = Shed()
         #: the same of the dashboard's thread, where nothing is traced
         self.left_untraced: float = SHORT_BURST
+        #: how many may be told when that was said last
+        self.allowed: float = self.left + self.left_untraced
         self.shed_untraced = Shed()
         self.batch_number = 0
         self.batch_since = now
@@ -169,10 +172,13 @@ class Lane:
         """Tell whether an entry can have ended without a switch that was seen."""
         return not self.traced or self.rested > entry.rested
 
-    def allow(self, more: float, most: float) -> None:
-        """Let more short lives be told; most: at once."""
+    def allow(self, shed: int, seconds: float, rate: float, most: float) -> None:
+        """Let more short lives be told, `rate` a second, `most` at once: in some seconds so many were shed."""
+        told = self.allowed - self.left - self.left_untraced
+        more = short_lives(rate, crowd_of(shed + told, seconds), seconds)
         self.left = min(most, max(0.0, self.left) + more)
         self.left_untraced = min(most, max(0.0, self.left_untraced) + more)
+        self.allowed = self.left + self.left_untraced
 
     def forget_group(self, group: int) -> None:
         """Let go of the counts of a group that is gone."""

@@ -2,7 +2,8 @@
 
 A burst must not make the observer the program's heaviest part, so no more are told than a person could follow. Up to
 SHORT_RATE a second everything is told, as for a server under an everyday load; of a crowd, more than CROWD a
-second, so few that what is told of it costs next to nothing: nobody follows those.
+second, so few that what is told of it costs next to nothing: nobody follows those. The native probe counts for all hubs
+together, gevent's for each, since that one's hooks decide, each in its own thread.
 """
 
 #: short lives told a second, and at once
@@ -13,7 +14,7 @@ CROWD, CROWD_SHARE = 1_000, 0.1
 _COUNTED_OVER = 0.25
 
 
-def crowd_of(lives: int, seconds: float) -> float:
+def crowd_of(lives: float, seconds: float) -> float:
     """Return how many a second so many in some seconds are."""
     return lives / max(seconds, _COUNTED_OVER)
 

@@ -98,21 +98,22 @@ def test_short_lives_beyond_the_budget_are_counted_and_failures_are_told() -> No
     assert found["dropped"] == {"spawned": 186, "started": 186, "succeeded": 186}
 
 
-def test_of_a_crowd_a_tenth_as_many_may_be_told_from_the_next_look_on() -> None:
+def test_of_a_crowd_told_or_not_a_tenth_as_many_may_be_told() -> None:
     found = run(
         """
         probe = GeventProbe(); probe.attach(); probe.drain()
         events, lane, allowed = probe._events, probe._registry.lanes[gevent.get_hub().thread_ident], []
         events._short_burst, events._short_rate, events._allowed_at, now = 1e9, 500, 0.0, 0.0
-        for lives in (100, 1100, 1100, 100, 100):
+        for told, lives in ((0, 100), (0, 1100), (0, 1100), (0, 100), (500, 600), (50, 700)):
             for _ in range(lives): lane.shed.add()
-            lane.left, now = 0.0, now + 1.0
+            left, now = lane.left - told, now + 1.0
+            lane.left = left
             dropped = events.drain(now).dropped
-            allowed.append((dropped["succeeded"], lane.left))
+            allowed.append((dropped["succeeded"], lane.left - left))
         answer(allowed=allowed)
         """
     )
-    assert found["allowed"] == [[100, 500], [1100, 500], [1100, 50], [100, 50], [100, 500]]
+    assert found["allowed"] == [[100, 500], [1100, 50], [1100, 50], [100, 500], [600, 50], [700, 500]]
 
 
 def test_life_that_is_noticed_while_it_is_shed_is_told_to_its_end() -> None:
