@@ -4,20 +4,23 @@ Of the greenlets that succeeded before anybody could have looked at them, and th
 them that still live, so many are told one by one as `short_lives` says. More of them are shed:
 counted by kind, and per group. Failures, kills and whatever still lives are always told.
 
-    [notes] --take--> of the last HELD_BACK seconds, in a crowd -----------> left for the next time
+    [notes] --sift--> of the last HELD_BACK seconds, in a crowd -----------> left for the next time
                       a birth whose end is there, too, and no budget left --> counted, and its end
-                      all others ------------------------------------------> told
+                      all others --> [kept] --take--> at most TAKEN of them -> told
 
 Of a crowd, by far the most that live are about to end: those just born wait for the next
 take, which may find their ends.
 
 There may be ten thousand notes in a tick: whatever is done with each of them is done by the
-interpreter's own loops, over slices and sets.
+interpreter's own loops, over slices and sets. All of them are sifted in the tick, since that
+costs a fraction of what telling one costs, and a buffer that is not emptied runs over.
 """
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
+from itertools import compress, repeat
 from math import inf
+from operator import eq, not_
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +33,10 @@ if TYPE_CHECKING:
 
 #: seconds for which one of a crowd may be about to end
 HELD_BACK = 0.02
-#: notes worked off per drain, where each greenlet of a batch counts
+#: notes told per drain, where each greenlet of a batch counts; while so many are kept, no more are sifted
 TAKEN = 20_000
+#: notes sifted at a time
+SIFTED = 10_000
 
 #: where in a note its time is
 TIME = 1
@@ -57,6 +62,8 @@ class NativeSift:
         self.unseen: dict[int, dict[str, int]] = {}
         #: ids of shed lives whose end has not been taken yet
         self._shed: set[int] = set()
+        #: notes that are to be told, WIDTH entries each
+        self._kept: list[Any] = []
         #: how many short lives may be told, when that was counted
         self._left = float(SHORT_BURST)
         self._taken_at = monotonic()
@@ -68,49 +75,102 @@ class NativeSift:
 
         With `prompt` nothing is left for the next time but what is too much for one.
         """
-        now = monotonic()
-        passed, self._taken_at = now - self._taken_at, now
-        self._left = min(float(SHORT_BURST), self._left + short_lives(SHORT_RATE, self._births, passed))
-        self.dropped, self.unseen = {}, {}
-        until = now - HELD_BACK if self._births > CROWD and not prompt else inf
-        # of a crowd only what is left is held on to from here on: whatever the garbage collector finds meanwhile,
-        # it goes through
-        kept = self._sifted(until, passed)
-        for at in range(0, len(kept), WIDTH):
-            if kept[at] == "ended":
-                breathe()
-                yield from self._ends(*kept[at + 1 : at + ACCOUNTS + 1])
-            else:
-                yield kept[at : at + WIDTH]
+        self.dropped, self.unseen, self.left_over = {}, {}, False
+        kept = self._kept
+        if len(kept) < TAKEN * WIDTH:
+            now = monotonic()
+            self._sift(now, now - HELD_BACK if self._births > CROWD and not prompt else inf)
+        told = at = 0
+        try:
+            while told < TAKEN and at < len(kept):
+                note = kept[at : at + WIDTH]
+                at += WIDTH
+                if note[0] == "ended":
+                    breathe()
+                    _, t, kind, ids, accounts = note[: ACCOUNTS + 1]
+                    told += len(ids)
+                    for id, account in zip(ids, accounts, strict=True):
+                        yield [kind, t, id, account, None]
+                else:
+                    told += 1
+                    yield note
+        finally:
+            del kept[:at]
+            self.left_over = self.left_over or bool(kept)
 
     def forget(self) -> None:
         """Forget what of the notes is not told yet, when the probe is closed."""
+        self._kept.clear()
         self._shed.clear()
         self._births = 0.0
 
-    def _sifted(self, until: float, passed: float) -> list[Any]:
-        """Take notes off the buffer, up to a moment, of the seconds that have passed.
-
-        Return those that are not shed, a batch of ends whole, WIDTH entries a note.
-        """
+    def _sift(self, now: float, until: float) -> None:
+        """Take the notes up to a moment off the buffer, and keep those that are not shed."""
+        passed, self._taken_at = now - self._taken_at, now
+        self._left = min(float(SHORT_BURST), self._left + short_lives(SHORT_RATE, self._births, passed))
         buffer = self.probe.buffer
-        notes = buffer[:]
+        there = len(buffer) // WIDTH
+        succeeded = self._succeeded(there)
+        born = 0
+        while there:
+            most = min(SIFTED, there)
+            some = bisect_right(buffer[TIME : most * WIDTH : WIDTH], until)
+            born += self._sift_some(some, succeeded)
+            there -= some
+            if some < most or len(self._kept) >= TAKEN * WIDTH:
+                break
+        self.left_over = there > 0
+        self._births = crowd_of(born, passed)
+
+    def _succeeded(self, there: int) -> set[int]:
+        """Return the ids of all that have succeeded by so many notes: that is to be known when their birth is told."""
+        buffer = self.probe.buffer
+        kinds = buffer[: there * WIDTH : WIDTH]
+        succeeded = {buffer[at * WIDTH + ID] for at in where(kinds, LIVED)}
+        for at in where(kinds, "ended"):
+            if buffer[at * WIDTH + ID] == LIVED:
+                succeeded.update(buffer[at * WIDTH + IDS])
+                breathe()
+        return succeeded
+
+    def _sift_some(self, some: int, succeeded: set[int]) -> int:
+        """Sift so many notes; return how many births are among them."""
+        buffer = self.probe.buffer
+        notes = buffer[: some * WIDTH]
+        del buffer[: some * WIDTH]
         kinds, ids = notes[::WIDTH], notes[ID::WIDTH]
-        batches = list(where(kinds, "ended"))
-        # who has succeeded by now is to be known when its birth is told
-        succeeded = {ids[at] for at in where(kinds, LIVED)}
-        succeeded.update(*(notes[at * WIDTH + IDS] for at in batches if ids[at] == LIVED))
-        taken = self._cut(notes, batches, bisect_right(notes[TIME::WIDTH], until))
-        del buffer[: taken * WIDTH]
-        self.left_over = taken < len(kinds)
-        if self.left_over:
-            del notes[taken * WIDTH :], kinds[taken:], ids[taken:]
+        born = self._shed_births(kinds, ids, succeeded)
         breathe()
-        self._shed_births(kinds, ids, succeeded, passed)
+        self.count += some
+        shed, kept = self._shed, self._kept
+        stay: Iterable[int] = range(some)
+        if shed:
+            self._count_groups(notes, kinds, ids)
+            stay = list(compress(stay, map(not_, map(shed.__contains__, ids))))
+            self._forget_ends({ids[at] for at in where(kinds, LIVED)})
         breathe()
+        for at in stay:
+            note = notes[at * WIDTH : at * WIDTH + WIDTH]
+            if note[0] == "ended" and not self._cut_ends(note):
+                continue
+            kept += note
+        return born
+
+    def _cut_ends(self, note: list[Any]) -> bool:
+        """Take the ends of shed lives out of a note of "ended"; False when there are no others in it."""
+        ids = note[IDS]
+        self.count += len(ids) - 1
+        gone = self._forget_ends(ids)
+        if len(gone) == len(ids):
+            return False
+        if gone:
+            stay = [id not in gone for id in ids]
+            note[IDS], note[ACCOUNTS] = list(compress(ids, stay)), list(compress(note[ACCOUNTS], stay))
+        return True
+
+    def _count_groups(self, notes: list[Any], kinds: list[Any], ids: list[Any]) -> None:
+        """Count the shed lives of each group."""
         shed = self._shed
-        if not shed:
-            return notes
         into = notes[GROUPS::WIDTH]
         if any(into):
             for id, groups in zip(ids, into, strict=True):
@@ -120,12 +180,6 @@ class NativeSift:
         for at in where(kinds, "grouped"):
             if ids[at] in shed:
                 self._count_members((notes[at * WIDTH + GROUP],))
-        kept: list[Any] = []
-        for at in [at for at, id in enumerate(ids) if id not in shed]:
-            kept += notes[at * WIDTH : at * WIDTH + WIDTH]
-        self._forget_ends({ids[at] for at in where(kinds, LIVED)})
-        breathe()
-        return kept
 
     def _count_members(self, groups: Iterable[int]) -> None:
         for group in groups:
@@ -133,29 +187,12 @@ class NativeSift:
             counts["spawned"] += 1
             counts["succeeded"] += 1  # or it would not have been shed
 
-    def _cut(self, pending: list[Any], batches: list[int], most: int) -> int:
-        """Return how many notes to take now, at most so many, and count what is in them."""
-        taken = min(TAKEN, most)
-        ends = 0
-        for at in batches:
-            if at >= taken:
-                break
-            more = len(pending[at * WIDTH + IDS]) - 1
-            if at + ends + more >= TAKEN and at:
-                taken = at
-                break
-            ends += more
-            taken = min(taken, max(at + 1, TAKEN - ends))
-        self.count += taken + ends
-        return taken
-
-    def _shed_births(self, kinds: list[Any], ids: list[Any], succeeded: set[int], passed: float) -> None:
-        """Choose, among those that were born and have succeeded since, who is told."""
-        born = [id for kind, id in zip(kinds, ids, strict=True) if kind == BORN]
-        self._births = crowd_of(len(born), passed)
+    def _shed_births(self, kinds: list[Any], ids: list[Any], succeeded: set[int]) -> int:
+        """Choose, among those that were born and have succeeded since, who is told; return how many were born."""
+        born = list(compress(ids, map(eq, kinds, repeat(BORN))))
         if born:
             self.newest = max(self.newest, max(born))
-        short = [id for id in born if id in succeeded]
+        short = list(filter(succeeded.__contains__, born))
         killing = self.probe.killing
         if killing:
             short = [id for id in short if id not in killing]
@@ -165,15 +202,7 @@ class NativeSift:
         if len(short) > told:
             self._shed.update(short[told:])
             self._drop(BORN, len(short) - told)
-
-    def _ends(self, t: float, kind: str, ids: list[int], accounts: list[Any]) -> Iterator[list[Any]]:
-        """Give a note for each end of a batch, but for those whose birth was shed."""
-        gone = self._forget_ends(ids)
-        if len(gone) == len(ids):
-            return
-        for id, account in zip(ids, accounts, strict=True):
-            if id not in gone:
-                yield [kind, t, id, account, None]
+        return len(born)
 
     def _forget_ends(self, ids: Collection[int]) -> set[int]:
         """Count, of these ends, those whose birth was shed; return them."""

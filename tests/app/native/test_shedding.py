@@ -192,6 +192,45 @@ def test_of_a_crowd_few_are_told(thread: RuntimeThread, probe: NativeProbe, now:
     assert told[1] == pytest.approx(SHORT_RATE * CROWD_SHARE, abs=3)
 
 
+def test_all_is_sifted_at_once_and_told_a_part_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, thread: RuntimeThread, probe: NativeProbe
+) -> None:
+    """Births whose ends are beyond what is sifted together, and beyond what one drain tells."""
+    probe.drain()
+    monkeypatch.setattr(native_sift, "SIFTED", 100)
+    monkeypatch.setattr(native_sift, "TAKEN", 200)
+
+    def fail() -> None:
+        raise LookupError
+
+    def live() -> set[int | None]:
+        short = [spawn(int) for _ in range(1000)]
+        lasting = [spawn(sleep, 60) for _ in range(500)]
+        failing = spawn(fail)
+        failing._report_error = lambda *_: None  # type: ignore[method-assign]
+        joinall([*short, failing])
+        return {one._greenscope_id for one in lasting}
+
+    probe.told.sift._left = 0.0
+    lasting = thread.call(live)
+    parts = []
+    while not parts or parts[-1].more:
+        parts.append(probe.drain())
+        assert len(parts) < 10
+    assert len(probe.buffer) == 0
+    dropped = [{kind: part.dropped.get(kind, 0) for kind in ("spawned", "succeeded")} for part in parts]
+    assert dropped[0]["spawned"] == sum(part["spawned"] for part in dropped) > 900
+    assert sum(part["succeeded"] for part in dropped) == dropped[0]["spawned"]
+    events = [event for part in parts for event in part.events]
+    born = [event.greenlet for event in events if event.kind == "spawned"]
+    assert born == sorted(born, key=lambda id: id or 0), "in order"
+    assert lasting <= set(born)
+    assert len(born) == len(set(born)) < 600
+    assert [event.kind for event in events].count("failed") == 1
+    assert max(sum(event.kind == "spawned" for event in part.events) for part in parts) <= 200
+    assert probe.told.sift._shed == set()
+
+
 def test_nothing_of_the_shed_is_kept_while_the_others_are_told(thread: RuntimeThread, probe: NativeProbe) -> None:
     probe.drain()
     functions: list[weakref.ref[partial[int]]] = []
