@@ -102,9 +102,9 @@ class Feed(Ticker):
         self._counts: tuple[float, dict[str, int]] = (float("-inf"), {})
         self._groups_seen = float("-inf")
         self._groups_cost = 0.0
-        self._suspects: tuple[set[int], set[int], int] | None = None
-        #: whether the probe had more than it could tell in the last drain
-        self._left_over = False
+        self._suspects: tuple[float, set[int], set[int], int] | None = None
+        #: what happened before that has been told
+        self._told_until = self.started
         self._checked = self.started
         self._lost = 0
         self.diagnosis = Diagnosis(self)
@@ -158,7 +158,7 @@ class Feed(Ticker):
     def _apply_steps(self) -> Steps:
         """Take what the probe has, and apply and number it in order."""
         drained = self.probe.drain(prompt=self._suspects is not None)
-        self._left_over = drained.more
+        self._told_until = drained.until
         for kind, count in drained.dropped.items():
             self._count_dropped(kind, count)
             self.population.count_unseen(kind, count)
@@ -212,9 +212,9 @@ class Feed(Ticker):
         that has been told is put right.
         """
         if self._suspects is not None:
-            if self._left_over:
+            since, births, ends, lost = self._suspects
+            if self._told_until <= since:
                 return
-            births, ends, lost = self._suspects
             self._suspects = None
             if self.population.reconcile(self.probe, births, ends) or lost:
                 self.population.recover(self.probe, now)
@@ -222,7 +222,8 @@ class Feed(Ticker):
                 self.publish("gap", lost=lost, dropped=dict(self.dropped))
         elif now - self._checked >= (self.limits.reconcile if self._lost else self.limits.check):
             self._checked = now
-            self._suspects = (*self.population.compare(self.probe.live_ids()), self._lost)
+            births, ends = self.population.compare(self.probe.live_ids())
+            self._suspects = self._monotonic(), births, ends, self._lost
 
     # -- the event stream's side ---------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ Ids are given by the probe, count up from 1, and are never used twice in one
 process; 0 is no greenlet's id.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -196,13 +197,13 @@ class Drained:
     """What one drain of the probe's buffer gave: events in order, and what had to be dropped since the last.
 
     `dropped` counts by kind; `unseen` has, by group, how many of the dropped `spawned` and `succeeded` were its own.
-    With `more` something that had happened before is left for the next drain.
+    All that happened before `until` (monotonic seconds) has been told by now; of what came later, some may be left.
     """
 
     events: tuple[Event, ...]
     dropped: dict[str, int] = field(default_factory=dict)
     unseen: dict[int, dict[str, int]] = field(default_factory=dict)
-    more: bool = False
+    until: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

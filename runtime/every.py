@@ -97,11 +97,11 @@ class EveryGreenlet:
     def _fail(self, linked: Callback, callback: Callback, error: BaseException, greenlets: list[Any]) -> bool:
         """Deal with what a callback has just raised; False: by a fault of its own, for which it was unlinked."""
         try:
+            if is_programs(error):
+                raise error
             if isinstance(error, AT_THE_END):
                 hooks.interrupted += 1
                 return True
-            if is_programs(error):
-                raise error
             self.unlink(linked)
             self._report(callback)
             return False

@@ -127,15 +127,15 @@ class Greenlet(Joinable):
             if hook is not None:
                 try:
                     hook(self)
-                except AT_THE_END:
-                    _hooks.interrupted += 1
                 except BaseException as error:
                     try:
                         _hooks.fail("spawned", hook, error)
-                    except BaseException:  # a signal's: as if it had come when all is done
-                        self.hub.run_callback(self.switch)
-                        _call_spawn_callbacks(self)
-                        raise
+                    except BaseException as passed:  # a signal's: as if it had come when all is done
+                        if passed is error or not isinstance(passed, AT_THE_END):
+                            self.hub.run_callback(self.switch)
+                            _call_spawn_callbacks(self)
+                            raise
+                        _hooks.interrupted += 1
             if _spawn_callbacks:
                 _call_spawn_callbacks(self)
             hub = self.hub
@@ -151,15 +151,15 @@ class Greenlet(Joinable):
             if hook is not None:
                 try:
                     hook(self)
-                except AT_THE_END:
-                    _hooks.interrupted += 1
                 except BaseException as error:
                     try:
                         _hooks.fail("spawned", hook, error)
-                    except BaseException:
-                        self._timer = self.hub.call_later(seconds, self.hub.ready.append, (self,))
-                        _call_spawn_callbacks(self)
-                        raise
+                    except BaseException as passed:
+                        if passed is error or not isinstance(passed, AT_THE_END):
+                            self._timer = self.hub.call_later(seconds, self.hub.ready.append, (self,))
+                            _call_spawn_callbacks(self)
+                            raise
+                        _hooks.interrupted += 1
             if _spawn_callbacks:
                 _call_spawn_callbacks(self)
             self._timer = self.hub.call_later(seconds, self.hub.ready.append, (self,))
@@ -354,7 +354,7 @@ class Greenlet(Joinable):
             if hooks.kill_requested:
                 hooks.call("kill_requested", self)
         finally:  # whatever a signal's handler raises meanwhile
-            begun = not self._end_unstarted(exception)
+            begun = not self._end_unstarted(exception) and self._carrier is not None
             if begun:
                 interrupt_in_turn(self._carrier, exception)
         if block and begun:

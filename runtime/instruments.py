@@ -128,14 +128,11 @@ class Hooks:
         for hook in getattr(self, name):
             try:
                 hook(*args)
-            except AT_THE_END:
-                self.interrupted += 1
             except BaseException as error:
                 try:
                     self.fail(name, hook, error)
                 except BaseException as another:
-                    another.__context__ = another.__context__ or interruption
-                    interruption = another
+                    interruption = another if interruption is None else _both(interruption, another)
         if interruption is not None:
             try:
                 raise interruption
@@ -152,15 +149,20 @@ class Hooks:
         try:
             if is_programs(error):
                 raise error
-            self._set(name, tuple(h for h in getattr(self, name) if h is not hook))
-            self._report(name, hook)
-        except AT_THE_END:
-            self.interrupted += 1
+            if not isinstance(error, AT_THE_END):
+                self._set(name, tuple(h for h in getattr(self, name) if h is not hook))
+                self._report(name, hook)
+                return
+        except AT_THE_END as another:
+            if another is error:  # a handler's own
+                self.interrupted += 1
+                raise
         except BaseException:
             self.interrupted += 1
             raise
         finally:
             del error  # whose traceback refers to this frame
+        self.interrupted += 1
 
     @staticmethod
     def _report(name: str, hook: Any) -> None:
@@ -171,6 +173,17 @@ class Hooks:
         except Exception as error:
             if is_programs(error):
                 raise
+
+
+def _both(first: BaseException, second: BaseException) -> BaseException:
+    """Return the second error, with the first one as its context: Python sees to it that no ring comes of it."""
+    try:
+        try:
+            raise first
+        finally:
+            raise second
+    except BaseException as error:
+        return error
 
 
 #: the process' one set of hooks

@@ -46,8 +46,6 @@ class Group(MappingMixin):
     waits_as = "group"
     #: its number, alone, while somebody watches
     _greenscope_groups: tuple[int, ...] | None = None
-    #: the free slots of a Pool
-    _semaphore: Any = None
 
     def __init__(self, *args: Iterable[Any]) -> None:
         if len(args) > 1:
@@ -93,13 +91,19 @@ class Group(MappingMixin):
         members = self.greenlets
         if greenlet in members:  # no second slot (difference 2)
             return
-        if greenlet.__class__ is Greenlet and greenlet._links is None and greenlet._state < VALUE:
-            greenlet._links = [self._discard]  # what rawlink() does, without the call
-        else:
-            rawlink = getattr(greenlet, "rawlink", None)
-            if rawlink is not None:
-                rawlink(self._discard)
         members.add(greenlet)
+        if greenlet.__class__ is Greenlet and greenlet._links is None:  # what rawlink() does, without the call
+            greenlet._links = [self._discard]
+            if greenlet._state >= VALUE:  # looked at last: another thread may have ended it meanwhile
+                greenlet.hub.run_callback(greenlet._notify_links)
+        else:
+            try:
+                rawlink = getattr(greenlet, "rawlink", None)
+                if rawlink is not None:
+                    rawlink(self._discard)
+            except BaseException:
+                members.discard(greenlet)
+                raise
         if hooks.grouped:
             if not isinstance(greenlet, Greenlet) or greenlet._state:
                 hooks.call("grouped", self, greenlet)
@@ -124,11 +128,6 @@ class Group(MappingMixin):
         if self._empty is not None and not members:
             empty, self._empty = self._empty, None
             empty.set()
-        slots = self._semaphore
-        if slots.__class__ is Slots and not slots._waiters and not slots._links:
-            slots.counter += 1  # what release() does, without the call
-        elif slots is not None:
-            slots.release()
         return True
 
     def discard(self, greenlet: Any) -> None:
@@ -281,7 +280,7 @@ class Pool(Group):
 
     def __init__(self, size: int | None = None, greenlet_class: Any = None) -> None:
         self._size = self._check_size(size)
-        self._semaphore = DummySemaphore() if size is None else Slots(size, self)
+        self._semaphore: Any = DummySemaphore() if size is None else Slots(size, self)
         if greenlet_class is not None:
             self.greenlet_class = greenlet_class
         Group.__init__(self)
@@ -371,6 +370,16 @@ class Pool(Group):
             if greenlet not in self.greenlets:  # else its end gives the slot back
                 self._semaphore.release()
             raise
+
+    def _discard(self, greenlet: Any) -> bool:
+        if not Group._discard(self, greenlet):
+            return False
+        slots = self._semaphore
+        if slots.__class__ is Slots and not slots._waiters and not slots._links:
+            slots.counter += 1  # what release() does, without the call
+        else:
+            slots.release()
+        return True
 
 
 _GROUP_START, _POOL_START = Group.start, Pool.start

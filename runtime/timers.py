@@ -140,4 +140,4 @@ class Timers:
         self.cancelled = 0
 
     def __len__(self) -> int:
-        return len(self.heap) - self.cancelled
+        return max(0, len(self.heap) - self.cancelled)  # another thread may ask while either changes

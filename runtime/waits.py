@@ -249,7 +249,7 @@ def killall(
                 if hooks.kill_requested:
                     hooks.call("kill_requested", one)
             finally:  # whatever a signal's handler raises meanwhile
-                if not one._end_unstarted(exception):
+                if not one._end_unstarted(exception) and one._carrier is not None:
                     victims.append(one)
                     interrupt_in_turn(one._carrier, exception)
     if not block or not (victims or raws):

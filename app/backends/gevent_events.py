@@ -11,6 +11,7 @@ knows of an end, and they are shed here. Failures, kills and whatever is still a
 
 from collections import deque
 from itertools import islice
+from math import inf
 from operator import attrgetter
 from time import monotonic
 from types import CodeType
@@ -59,6 +60,10 @@ class EventMaker:
         self._untraced = registry.on_freed is not None
         #: noticed, and not told yet
         self._newborn: deque[Entry] = deque()
+        #: what was left at some moment, of both queues, and what of it is left still
+        self._left: tuple[float, int, int] | None = None
+        #: what had happened until then has been told
+        self._until = monotonic()
         self._functions: dict[Any, tuple[str, str, int, str]] = {}
         self._sites: dict[tuple[CodeType, int], Site | None] = {}
 
@@ -72,9 +77,11 @@ class EventMaker:
         events: list[Event] = []
         left = MOST_PER_DRAIN
         queues: tuple[deque[Any], ...] = (registry.log, self._newborn)
-        for queue in queues:
+        taken = [0, 0]
+        for number, queue in enumerate(queues):
             for _ in range(min(len(queue), left)):
                 left -= 1
+                taken[number] += 1
                 try:
                     item = queue.popleft()
                 except IndexError:
@@ -91,7 +98,22 @@ class EventMaker:
         dropped, registry.dropped = registry.dropped, {}
         unseen: dict[int, dict[str, int]] = {}
         self._count_shed(now, dropped, unseen)
-        return Drained(tuple(events), dropped, unseen)
+        return Drained(tuple(events), dropped, unseen, self._told_until(now, *taken))
+
+    def _told_until(self, now: float, of_log: int, of_newborn: int) -> float:
+        """Return until when everything has been told, so many having been taken from each queue since the last call."""
+        log, newborn = self._registry.log, self._newborn
+        if not log and not newborn:
+            self._left = None
+            return inf
+        if self._left is not None:
+            since, *left = self._left
+            self._left = since, left[0] - of_log, left[1] - of_newborn
+            if max(self._left[1:]) <= 0:
+                self._until, self._left = since, None
+        if self._left is None:
+            self._left = now, len(log), len(newborn)
+        return self._until
 
     @staticmethod
     def _notice(lane: Lane) -> list[Entry]:

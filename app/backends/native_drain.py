@@ -4,6 +4,7 @@
 """
 
 import itertools
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends import fast_records as make
@@ -43,8 +44,9 @@ class NativeDrain:
         self._member_of: dict[int, list[int]] = {}
         #: whether the end of one that is known may have been dropped
         self._ends_lost = False
-        #: ids of those that had ended by the last drain: what they have noted is told by the next one
+        #: ids of those that had ended by some moment: what they have noted until then is told sooner or later
         self._ended: set[int] = set()
+        self._ended_by = 0.0
 
     def drain(self, prompt: bool) -> Drained:
         """Take notes off the buffer and tell them."""
@@ -60,14 +62,15 @@ class NativeDrain:
                 del probe.faults[:-20]
             breathe()
         self._tell_begun(events)
-        if not self.sift.left_over:
+        if self._ended and self.sift.until > self._ended_by:
             self._forget_ended()
-            if self._ends_lost:
-                self._ends_lost = False
-                self._ended = {id for id in (*self.known, *list(probe.killing)) if id not in probe.alive}
+        if self._ends_lost and not self._ended:
+            self._ends_lost = False
+            self._ended = {id for id in (*self.known, *list(probe.killing)) if id not in probe.alive}
+            self._ended_by = monotonic()
         for kind, count in self.sift.dropped.items():
             dropped[kind] = dropped.get(kind, 0) + count
-        return Drained(tuple(events), dropped, self.sift.unseen, self.sift.left_over)
+        return Drained(tuple(events), dropped, self.sift.unseen, self.sift.until)
 
     def forget(self) -> None:
         """Forget everything that was told, when the probe is closed."""
@@ -134,7 +137,7 @@ class NativeDrain:
                 unbegun[id] = None
 
     def _forget_ended(self) -> None:
-        """Forget those that had ended by the last drain and whose end was not told: it was dropped."""
+        """Forget those that had ended and whose end was not told: it was dropped."""
         for id in self._ended:
             self.probe.killing.pop(id, None)
             self.known.pop(id, None)

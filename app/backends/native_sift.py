@@ -55,8 +55,8 @@ class NativeSift:
         self.count = 0
         #: the greatest id among the births taken so far
         self.newest = 0
-        #: whether the last `take` has left notes that were there when it began
-        self.left_over = False
+        #: when the oldest note was made that is not told, in monotonic seconds
+        self.until = inf
         #: what was shed by the last `take`: by kind, and by group and kind
         self.dropped: dict[str, int] = {}
         self.unseen: dict[int, dict[str, int]] = {}
@@ -75,7 +75,7 @@ class NativeSift:
 
         With `prompt` nothing is left for the next time but what is too much for one.
         """
-        self.dropped, self.unseen, self.left_over = {}, {}, False
+        self.dropped, self.unseen = {}, {}
         kept = self._kept
         if len(kept) < TAKEN * WIDTH:
             now = monotonic()
@@ -96,7 +96,8 @@ class NativeSift:
                     yield note
         finally:
             del kept[:at]
-            self.left_over = self.left_over or bool(kept)
+            oldest = (kept or self.probe.buffer)[TIME : TIME + 1]
+            self.until = oldest[0] if oldest else inf
 
     def forget(self) -> None:
         """Forget what of the notes is not told yet, when the probe is closed."""
@@ -119,7 +120,6 @@ class NativeSift:
             there -= some
             if some < most or len(self._kept) >= TAKEN * WIDTH:
                 break
-        self.left_over = there > 0
         self._births = crowd_of(born, passed)
 
     def _succeeded(self, there: int) -> set[int]:

@@ -81,6 +81,7 @@ export function start(page) {
     if (event.group && event.group_name) groups.set(event.group, event.group_name);
     if (event.kind === "reset") return;
     if (event.kind === "gap") {
+      if ((event.to ?? event.seq ?? Infinity) <= newest) return; // told again to a page that was hidden meanwhile
       missed += event.lost ?? 0;
       event.t ??= new Date().toISOString();
     }

@@ -72,6 +72,7 @@ export class Stream {
       this.wanted = wanted;
       this.told = wanted.after ?? "";
       this.heldEvents = [];
+      this.changes = 0;
     }
     this.close();
     if (document.hidden) return;

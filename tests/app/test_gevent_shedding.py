@@ -259,3 +259,24 @@ def test_accounting_off_tells_or_counts_every_life_also_where_addresses_come_aga
     assert found["next"] == ["spawned", "started"]
     assert found["open"] == 3
     assert found["faults"] == []
+
+
+def test_drain_says_until_when_it_has_told() -> None:
+    found = run(
+        """
+        import time
+        from greenscope.app.backends import gevent_events
+        probe = GeventProbe(); probe.attach(); probe.drain()
+        gevent_events.MOST_PER_DRAIN = 10
+        tasks = [gevent.spawn(gevent.sleep, 60) for _ in range(35)]; gevent.sleep(0)
+        noted, told, untils = time.monotonic(), 0, []
+        while told < 35 and len(untils) < 20:
+            drained = probe.drain()
+            told += sum(event.kind == "spawned" for event in drained.events)
+            untils.append([told, drained.until > noted])
+        answer(untils=untils, at_last=probe.drain().until == float("inf"))
+        """
+    )
+    assert len(found["untils"]) >= 4
+    assert [told for told, until in found["untils"] if until and told < 35] == []
+    assert found["at_last"]

@@ -87,7 +87,20 @@ def stop_once(number: int, frame: Any) -> None:
     raise Stop
 
 
-@pytest.mark.parametrize("handler", [stop, Stopper(), Stopper().method, partial(stop, 1), stop_once])
+def stop_and_forget(number: int, frame: Any) -> None:
+    del number, frame
+    raise Stop
+
+
+def stop_at_the_caller(number: int, frame: Any) -> None:
+    frame = frame.f_back
+    raise Stop
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [stop, Stopper(), Stopper().method, partial(stop, 1), stop_once, stop_and_forget, stop_at_the_caller],
+)
 def test_what_a_signals_handler_raises_in_a_hook_is_the_programs(handler: Any) -> None:
     instrument = Interrupted(signal.SIGUSR1)
     called: list[Any] = []
@@ -100,6 +113,43 @@ def test_what_a_signals_handler_raises_in_a_hook_is_the_programs(handler: Any) -
     finally:
         Greenlet.remove_spawn_callback(called.append)
     assert instrument.seen == len(called) == 2
+
+
+def no_memory(*_: Any) -> None:
+    raise MemoryError
+
+
+def test_memory_error_of_a_handler_is_the_programs_too() -> None:
+    instrument = Interrupted(signal.SIGUSR1)
+    with watched_by(instrument, no_memory):
+        task = Greenlet(int)
+        with pytest.raises(MemoryError):
+            task.start()
+        assert task.get(timeout=5) == 0
+        assert hooks.spawned
+
+
+def rebinds_its_arguments(*args: Any) -> None:
+    args = args[0]
+    raise LookupError
+
+
+def hands_its_frame_on(_: Any) -> None:
+    look_into(sys._getframe())
+
+
+def look_into(frame: Any) -> None:
+    raise LookupError
+
+
+@pytest.mark.parametrize("hook", [rebinds_its_arguments, hands_its_frame_on])
+def test_fault_of_the_hook_is_not_taken_for_a_handlers(hook: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    faulty = Instrument()
+    faulty.spawned = hook  # type: ignore[method-assign]
+    with watched_by(faulty):
+        assert spawn(int).get() == 0
+        assert hook not in hooks.spawned
+    assert "was removed" in capsys.readouterr().err
 
 
 def test_every_observer_is_told_before_ctrl_c_goes_on() -> None:
@@ -230,4 +280,17 @@ def test_first_of_two_errors_is_the_context_of_the_second() -> None:
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert isinstance(raised.value.__context__, SystemExit)
+    sleep(0)
+
+
+def test_one_error_of_two_hooks_is_not_its_own_context() -> None:
+    error = Stop()
+
+    def stop_with_it(*_: Any) -> None:
+        raise error
+
+    first, second = Interrupted(signal.SIGUSR1), Interrupted(signal.SIGUSR1)
+    with watched_by(first, stop_with_it), watched_by(second, stop_with_it), pytest.raises(Stop):
+        spawn_raw(int)
+    assert error.__context__ is None
     sleep(0)

@@ -6,7 +6,8 @@ import pytest
 
 from greenscope.runtime import Greenlet, joinall, kill, killall, sleep, spawn
 from greenscope.runtime.exceptions import LoopExit
-from greenscope.runtime.pool import Pool, PoolFull
+from greenscope.runtime.lock import Semaphore
+from greenscope.runtime.pool import Group, Pool, PoolFull
 
 
 def test_pool_spawn_blocks_while_it_is_full() -> None:
@@ -167,3 +168,41 @@ def test_pool_slots_are_conserved_when_spawners_and_members_are_killed(seed: int
     pool.join(timeout=1)
     pool.size = 3
     assert (len(pool), pool.free_count(), pool._semaphore.counter, pool.waiting_count()) == (0, 3, 3, 0)
+
+
+def test_group_with_a_semaphore_of_its_own_keeps_it() -> None:
+    class Throttled(Group):
+        def __init__(self, most: int) -> None:
+            super().__init__()
+            self._semaphore = Semaphore(most)
+
+        def add(self, greenlet: Greenlet) -> None:
+            self._semaphore.acquire()
+            super().add(greenlet)
+
+        def _discard(self, greenlet: Greenlet) -> bool:
+            left = super()._discard(greenlet)
+            self._semaphore.release()
+            return left
+
+    group = Throttled(2)
+    for _ in range(3):
+        group.spawn(int)
+    group.join()
+    assert group._semaphore.counter == 2
+
+
+def test_member_that_ends_while_it_is_added_leaves() -> None:
+    """In another thread: after it was looked whether it has ended, before it has the link."""
+
+    class Ending(Group):
+        @property
+        def _discard(self) -> object:  # type: ignore[override]
+            task.join()
+            return super()._discard
+
+    task = spawn(sleep, 0.001)
+    group = Ending()
+    group.add(task)
+    sleep(0.001)
+    assert len(group) == 0

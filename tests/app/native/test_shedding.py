@@ -2,6 +2,7 @@
 
 import weakref
 from functools import partial
+from math import inf
 from time import monotonic
 
 import pytest
@@ -10,9 +11,9 @@ from greenscope.app.backends import native_sift
 from greenscope.app.backends.native import NativeProbe
 from greenscope.app.backends.native_sift import HELD_BACK
 from greenscope.app.backends.short_lives import CROWD, CROWD_SHARE, SHORT_BURST, SHORT_RATE
-from greenscope.app.feed import Feed
+from greenscope.app.feed import Feed, FeedLimits
 from greenscope.app.model import Drained
-from greenscope.runtime import Greenlet, joinall, sleep, spawn
+from greenscope.runtime import Greenlet, joinall, killall, sleep, spawn
 from greenscope.runtime.event import Event as Flag
 from greenscope.runtime.pool import Pool
 from greenscope.runtime.thread import RuntimeThread
@@ -214,7 +215,7 @@ def test_all_is_sifted_at_once_and_told_a_part_at_a_time(
     probe.told.sift._left = 0.0
     lasting = thread.call(live)
     parts = []
-    while not parts or parts[-1].more:
+    while not parts or parts[-1].until < inf:
         parts.append(probe.drain())
         assert len(parts) < 10
     assert len(probe.buffer) == 0
@@ -229,6 +230,32 @@ def test_all_is_sifted_at_once_and_told_a_part_at_a_time(
     assert [event.kind for event in events].count("failed") == 1
     assert max(sum(event.kind == "spawned" for event in part.events) for part in parts) <= 200
     assert probe.told.sift._shed == set()
+
+
+def test_what_was_lost_is_put_right_however_much_there_is_to_tell(
+    monkeypatch: pytest.MonkeyPatch, thread: RuntimeThread
+) -> None:
+    """Whatever is noted later: those that are suspected have had their chance when what was noted before is told."""
+    monkeypatch.setattr(native_sift, "TAKEN", 50)
+    probe = NativeProbe(buffer_limit=200)
+    probe.attach()
+    try:
+        feed = Feed(probe, limits=FeedLimits(reconcile=0.0, check=0.0))
+
+        def spawn_and_kill() -> None:
+            some = [spawn(sleep, 60) for _ in range(100)]
+            sleep(0)
+            killall(some)
+
+        for _ in range(40):
+            thread.call(spawn_and_kill)
+            feed.tick()
+        assert feed.dropped["killed"] > 100
+        assert len(feed.population.lives) < 600
+        assert len(probe.told.known) < 600
+        assert any(event["kind"] == "gap" for event in feed.recent_events(limit=10_000))
+    finally:
+        probe.close()
 
 
 def test_nothing_of_the_shed_is_kept_while_the_others_are_told(thread: RuntimeThread, probe: NativeProbe) -> None:
