@@ -1,5 +1,6 @@
 """The command line, as a user meets it: real processes, real sockets."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -192,9 +193,10 @@ def test_sigterm_after_the_main_function_leaves_no_socket_file(tmp_path: Path, s
     with running(tmp_path, "run", "--uds", str(tmp_path / "socket"), script) as (process, _):
         assert process.stdout is not None
         assert process.stdout.readline() == "ended\n"
-        while process.poll() is None:  # the main function has ended, or is just about to
+        while process.poll() is None:  # the main function has ended, or is just about to: then a second one would kill
             process.send_signal(signal.SIGTERM)
-            time.sleep(0.05)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
     assert not (tmp_path / "socket").exists()
 
 
