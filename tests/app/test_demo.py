@@ -10,7 +10,7 @@ from greenscope.app.demo import Survey
 from greenscope.app.demo.digest import DigestRecord
 from greenscope.app.demo.survey import plain_files
 from greenscope.app.demo.tally import Tally
-from greenscope.runtime import kill, spawn
+from greenscope.runtime import get_hub, kill, spawn
 
 
 @pytest.fixture
@@ -19,6 +19,7 @@ def survey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Survey]:
     survey = Survey(str(tmp_path))
     yield survey
     survey.service.close()
+    assert get_hub().join(timeout=5), "nobody is left who would end in another test"
 
 
 def test_tally_of_an_empty_folder_says_only_that() -> None:
