@@ -36,6 +36,7 @@ from greenscope.runtime.hub import Hub
 from greenscope.runtime.instruments import SPAWNED, hooks
 from greenscope.runtime.interruption import AT_THE_END
 from greenscope.runtime.joinable import ERROR, NEW, Joinable
+from greenscope.runtime.shared_names import share_names
 from greenscope.runtime.timers import Timer
 from greenscope.runtime.waiting import current_hub, interrupt_in_turn
 
@@ -401,35 +402,4 @@ def _call_spawn_callbacks(greenlet_: Greenlet) -> None:
         callback(greenlet_)
 
 
-def _share_names() -> None:
-    """Let the very first one have every attribute that one may ever get.
-
-    Python keeps the names of attributes per class, in a table that grows for the first few instances alone (PEP 412;
-    thirty of them up to 3.13). Whoever gets one that is not there has a dict of its own from then on, and is slower for
-    good: a program would pay more for being watched when it had spawned before.
-    """
-    first = object.__new__(Greenlet)
-    for name in (
-        "_run",
-        "args",
-        "hub",
-        "spawning_greenlet",
-        "_tree_locals",
-        "_state",
-        "_carrier",
-        "value",
-        "_links",
-        "_greenscope_id",
-        "_greenscope_account",
-        "_greenscope_groups",
-        "kwargs",
-        "_timer",
-        "_exc_info",
-        "_spawned_links",
-        "_name",
-        "_locals",
-    ):
-        setattr(first, name, None)
-
-
-_share_names()
+share_names(Greenlet)
