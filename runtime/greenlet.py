@@ -82,9 +82,11 @@ class Greenlet(Joinable):
     #: what its greenlet-local data hang on (see local)
     _locals: Any = None
     _formatted: str | None = None
-    #: set while somebody watches, under names that no program has: who it is, the numbers of the groups that it was
-    #: put into before its start, and at its end where its time went
+    #: set while somebody watches, under names that no program has: who it is, when it was born and by whom, until that
+    #: is told, the numbers of the groups that it was put into before its start, and at its end where its time went
     _greenscope_id: int | None = None
+    _greenscope_born: float | None = None
+    _greenscope_origin: tuple[Any, ...] | None = None
     _greenscope_groups: tuple[int, ...] | None = None
     _greenscope_account: Account | None = None
 

@@ -18,6 +18,8 @@ _NAMES = (
     "value",
     "_links",
     "_greenscope_id",
+    "_greenscope_born",
+    "_greenscope_origin",
     "_greenscope_account",
     "_greenscope_groups",
     "kwargs",

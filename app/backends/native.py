@@ -1,16 +1,16 @@
 """The probe of the native runtime: what happened, told by its hooks and its links.
 
     hub's thread                                   dashboard's thread
-    start() -> id, spawn site ----------------+
-    every.link_value -> succeeded ------------+--> [bounded list of notes] --> drain(): records
-    every.link_exception -> failed, killed ---+
+    start() -> id, birth ------------------------> [registry: alive] ------+
+    every.link_value -> succeeded ------------+                            +--> drain(): records
+    every.link_exception -> failed, killed ---+--> [bounded list of notes] +
     Group.add/discard -> grouped, ungrouped --+
 
-Per event the program pays for one note; names, places and texts are made in drain(),
-once per tick, in the dashboard's thread. `started` costs nothing at
-all: the runtime notes when a greenlet began, and drain() tells it. A full buffer drops
-events and counts them by kind; what is alive is always known from the registry, which
-holds on to a greenlet until it ends, as its own frame does.
+A birth is kept at the greenlet until it is told (see `native_hooks`), all else is a note. Names,
+places and texts are made in drain(), once per tick, in the dashboard's thread; for whoever has ended
+by then, none. `started` costs nothing at all: the runtime notes when a greenlet began, and
+drain() tells it. A full buffer drops events and counts them by kind; what is alive is always known
+from the registry, which holds on to a greenlet until it ends, as its own frame does.
 
 What is so now is read in `native_view`, what is asked is carried out in
 `native_control`.
@@ -29,8 +29,9 @@ from typing import Any
 
 from greenscope.app.backends.native_control import NativeControl
 from greenscope.app.backends.native_drain import CUT_SHORT, NativeDrain
-from greenscope.app.backends.native_hooks import WIDTH, make_hooks, measure_hooks
+from greenscope.app.backends.native_hooks import make_hooks, measure_hooks
 from greenscope.app.backends.native_view import NativeView
+from greenscope.app.backends.short_lives import Allowance
 from greenscope.app.model import (
     ControlResult,
     Drained,
@@ -46,12 +47,10 @@ from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import Hub, hubs
-from greenscope.runtime.instruments import HOOKS, hooks
+from greenscope.runtime.instruments import HOOKS, hooks, write
 from greenscope.runtime.pool import groups
 
-#: what a note of ours has no use for
-UNUSED = (None,) * (WIDTH - 4)
-#: notes kept between two drains
+#: notes kept between two drains, and births that are told
 BUFFER_LIMIT = 200_000
 #: numbers of groups, of all probes of the process
 _group_ids = itertools.count(1)
@@ -83,20 +82,19 @@ class NativeProbe:
         self.known: dict[int, GreenletRecord] = {}
         self.killing: dict[int, float] = {}
         self._groups: dict[int, weakref.ref[Any]] = {}
-        #: names of those whose end is not told yet
-        self.named: dict[int, Any] = {}
+        #: how many short lives may be told, and how many were only counted
+        self.allowance = Allowance()
         self.hooks = make_hooks(
             self.alive,
             self.buffer,
             buffer_limit,
             self.killing,
-            self.named,
             self._groups,
             self._adopt_group,
             self._drop,
+            self.allowance,
         )
         self.spawned = self.hooks.on_spawned
-        self.renamed = self.hooks.on_renamed
         self.kill_requested = self.hooks.on_kill_requested
         self.grouped = self.hooks.on_grouped
         self.ungrouped = self.hooks.on_ungrouped
@@ -160,7 +158,9 @@ class NativeProbe:
             if group is not None and group._greenscope_groups == (id,):
                 group._greenscope_groups = None
         self._groups.clear()
-        for kept in (self.alive, self.named, self.killing, self.raws):
+        for greenlet in list(self.alive.values()):
+            write(greenlet, "_greenscope_origin", None)
+        for kept in (self.alive, self.killing, self.raws):
             kept.clear()
         self.buffer.clear()
         self.told.forget()
@@ -193,8 +193,7 @@ class NativeProbe:
 
     def spawned_raw(self, raw: Any) -> None:
         """Register a raw greenlet that was started."""
-        if not self.hooks.on_adopted(raw):
-            self.raws[raw._greenscope_id] = raw  # else when its birth is told
+        self.hooks.on_adopted(raw)
 
     def group_opened(self, group: Any) -> None:
         """Register a Group or Pool."""
@@ -221,13 +220,13 @@ class NativeProbe:
         return id if id is not None and self.alive.get(id) is greenlet else None
 
     def _note(self, kind: str, id: int | None, group: int | None = None) -> None:
-        if len(self.buffer) < self.buffer_limit * WIDTH:
-            self.buffer.extend((kind, monotonic(), id, group, *UNUSED))
+        if len(self.buffer) < self.buffer_limit:
+            self.buffer.append((kind, monotonic(), id, group))
         else:
-            self._drop(kind)
+            self._drop(kind, 1)
 
-    def _drop(self, kind: str) -> None:
-        self.dropped[kind] = self.dropped.get(kind, 0) + 1
+    def _drop(self, kind: str, count: int) -> None:
+        self.dropped[kind] = self.dropped.get(kind, 0) + count
 
     # -- draining: in the dashboard's thread
 
@@ -238,7 +237,7 @@ class NativeProbe:
         self._look_after_hooks()
         if hooks.interrupted != self._interrupted:
             self._interrupted = hooks.interrupted
-            self._drop(CUT_SHORT)
+            self._drop(CUT_SHORT, 1)
         return self.told.drain(prompt or self.is_awaited)
 
     def _look_after_hooks(self) -> None:
@@ -265,9 +264,9 @@ class NativeProbe:
                 del self.raws[id]
                 if self.alive.pop(id, None) is not None:
                     kind = "killed" if id in self.killing else "succeeded"
-                    self.buffer.extend((kind, monotonic(), id, None, *UNUSED))
+                    self.buffer.append((kind, monotonic(), id, None, None, None))
         for id, ref in list(self._groups.items()):
-            if ref() is None and len(self.buffer) < self.buffer_limit * WIDTH:  # else at the next look
+            if ref() is None and len(self.buffer) < self.buffer_limit:  # else at the next look
                 del self._groups[id]
                 self._note("group_closed", None, id)
 
@@ -285,7 +284,8 @@ class NativeProbe:
             greenlet = self.alive.get(id)
             if record is None and greenlet is not None:
                 hub, function = getattr(greenlet, "hub", None), getattr(greenlet, "_run", None)
-                record = self.told.record(monotonic(), id, hub, function, None, None, 0)
+                name = getattr(greenlet, "_name", None)
+                record = self.told.record(monotonic(), id, hub, name, function, None, None, 0)
             if record is not None:
                 found.append(record)
         return found
@@ -354,7 +354,7 @@ class NativeProbe:
         if now - self._measured_at > MEASURE_EVERY:
             self._measured_at = now
             self._hook_cost = measure_hooks()
-        share = self._hook_cost / 2 * self.told.sift.count / max(1e-9, now - self._attached_at)
+        share = self._hook_cost / 2 * self.told.intake.count / max(1e-9, now - self._attached_at)
         return {"hook_ns": self._hook_cost / 2 * 1e9, "share": min(1.0, share)}
 
 

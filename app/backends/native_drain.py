@@ -1,6 +1,6 @@
 """Records and events made of what the native hooks noted: per tick, in the dashboard's thread.
 
-`native_sift` says which notes are told.
+`native_intake` says what is told.
 """
 
 import itertools
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends import fast_records as make
 from greenscope.app.backends.frames import function_of, safe_text, site_at, traceback_sites
-from greenscope.app.backends.native_hooks import BORN, hidden
-from greenscope.app.backends.native_sift import NativeSift
+from greenscope.app.backends.native_hooks import BORN, Untold, hidden
+from greenscope.app.backends.native_intake import NativeIntake
 from greenscope.app.backends.native_view import thread_of
 from greenscope.app.backends.whose import program_site
 from greenscope.app.breath import breathe
@@ -37,11 +37,13 @@ class NativeDrain:
         self.probe = probe
         #: id -> what was told at its birth, until its end is told
         self.known: dict[int, GreenletRecord] = {}
-        self.sift = NativeSift(probe)
+        self.intake = NativeIntake(probe)
         #: ids of those that had not begun when it was looked last
         self._unbegun: dict[int, None] = {}
         #: id -> the groups that it is told to be in, until its end or until it leaves
         self._member_of: dict[int, list[int]] = {}
+        #: id -> when it was asked to be killed, where that was told with its birth, until its end
+        self._asked: dict[int, float] = {}
         #: whether the end of one that is known may have been dropped
         self._ends_lost = False
         #: ids of those that had ended by some moment: what they have noted until then is told sooner or later
@@ -54,7 +56,7 @@ class NativeDrain:
         events: list[Event] = []
         dropped, probe.dropped = probe.dropped, {}
         self._ends_lost = self._ends_lost or not dropped.keys().isdisjoint((*ENDS, CUT_SHORT))
-        for noted in self.sift.take(prompt or self._ends_lost or bool(self._ended)):
+        for noted in self.intake.take(prompt or self._ends_lost or bool(self._ended)):
             try:
                 self._tell(noted, events)
             except Exception as error:
@@ -62,56 +64,74 @@ class NativeDrain:
                 del probe.faults[:-20]
             breathe()
         self._tell_begun(events)
-        if self._ended and self.sift.until > self._ended_by:
+        if self._ended and self.intake.until > self._ended_by:
             self._forget_ended()
         if self._ends_lost and not self._ended:
             self._ends_lost = False
             self._ended = {id for id in (*self.known, *list(probe.killing)) if id not in probe.alive}
             self._ended_by = monotonic()
-        for kind, count in self.sift.dropped.items():
+        for kind, count in self.intake.dropped.items():
             dropped[kind] = dropped.get(kind, 0) + count
-        return Drained(tuple(events), dropped, self.sift.unseen, self.sift.until)
+        return Drained(tuple(events), dropped, self.intake.unseen, self.intake.until)
 
     def forget(self) -> None:
         """Forget everything that was told, when the probe is closed."""
-        for kept in (self.known, self._unbegun, self._member_of):
+        for kept in (self.known, self._unbegun, self._member_of, self._asked):
             kept.clear()
         self._ended.clear()
         self._ends_lost = False
-        self.sift.forget()
+        self.intake.forget()
 
-    def _tell(self, noted: list[Any], events: list[Event]) -> None:
+    def _tell(self, noted: tuple[Any, ...], events: list[Event]) -> None:
         kind = noted[0]
         if kind == BORN:
-            _, t, id, what, function, parent, code, lasti, groups = noted
-            record = self.record(t, id, what, function, parent, code, lasti)
-            self.known[id] = record
-            self._unbegun[id] = None
-            events.append(make.event("spawned", t, id, None, record))
-            for group in groups or ():
-                if group < self.probe.first_group:
-                    continue  # another probe has numbered it
-                self._member_of.setdefault(id, []).append(group)
-                events.append(make.event("grouped", t, id, group))
+            self._tell_birth(events, *noted[2:])
         elif kind in ENDS:
-            self._tell_end(events, *noted[:5])
+            self._tell_end(events, *noted)
         else:
-            t, id, what = noted[1:4]
+            t, id, what = noted[1:]
             opened = None
             if kind == "grouped":
-                self._member_of.setdefault(id, []).append(what)
+                groups = self._member_of.setdefault(id, [])
+                if what in groups:
+                    return  # its birth was told meanwhile, and that it is in it
+                groups.append(what)
             elif kind == "ungrouped" and what in self._member_of.get(id, ()):
                 self._member_of[id].remove(what)
+            elif kind == "kill_requested" and self._asked.get(id) == t:
+                return  # as above
             elif kind == "group_opened":
                 opened = next((one for one in self.probe.groups() if one.id == what), None)
             events.append(Event(kind, t, greenlet=id, group=what, group_record=opened))
 
+    def _tell_birth(self, events: list[Event], id: int, untold: Untold) -> None:
+        if id in self.known:
+            return  # it was taken off by both threads at once
+        hub, name, groups, t, (function, parent, code, lasti) = untold
+        record = self.record(t, id, hub, name, function, parent, code, lasti)
+        self.known[id] = record
+        self._unbegun[id] = None
+        events.append(make.event("spawned", t, id, None, record))
+        for group in groups or ():
+            if group < self.probe.first_group:
+                continue  # another probe has numbered it
+            self._member_of.setdefault(id, []).append(group)
+            events.append(make.event("grouped", t, id, group))
+        asked = self.probe.killing.get(id)
+        if asked is not None:
+            self._asked[id] = asked
+            events.append(make.event("kill_requested", asked, id))
+
     def _tell_end(
         self, events: list[Event], kind: Any, t: float, id: int, account: Account | None, exc_info: Any
     ) -> None:
+        if id not in self.known:
+            missed = self.intake.find_missed(id)
+            if missed is not None:
+                self._tell_birth(events, id, missed)
         self.known.pop(id, None)
         self.probe.killing.pop(id, None)
-        self.probe.named.pop(id, None)
+        self._asked.pop(id, None)
         if id in self._unbegun:
             del self._unbegun[id]
             if account is not None:
@@ -143,16 +163,23 @@ class NativeDrain:
             self.known.pop(id, None)
             self._unbegun.pop(id, None)
             self._member_of.pop(id, None)
+            self._asked.pop(id, None)
         self._ended.clear()
 
     def record(
-        self, t: float, id: int, hub: Any, function: Any, parent: int | None, code: Any, lasti: int
+        self,
+        t: float,
+        id: int,
+        hub: Any,
+        name: str | None,
+        function: Any,
+        parent: int | None,
+        code: Any,
+        lasti: int,
     ) -> GreenletRecord:
         """Return what never changes about a greenlet."""
         greenlet = self.probe.alive.get(id)
         raw = greenlet is not None and not isinstance(greenlet, Greenlet)
-        # set after the spawn, as most programs do
-        name = self.probe.named.get(id) if greenlet is None else getattr(greenlet, "_name", None)
         if raw:
             function = getattr(greenlet, "run", None)
         if function is None and (greenlet is None or greenlet.parent is None):

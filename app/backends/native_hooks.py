@@ -4,19 +4,33 @@ They are closures over the few things that they touch, since a closure's variabl
 read faster than an attribute. Everything that can be done per tick instead of per event is
 done in `NativeProbe.drain`.
 
-The buffer is one flat list, WIDTH entries a note: to extend it costs a third of making a
-tuple that stays, and nothing more for the garbage collector to go through.
+A birth is kept at the greenlet itself, `_greenscope_born` and `_greenscope_origin`, until it is told or the greenlet
+has ended:
 
-    on_adopted      what lived already, or is a raw greenlet: no place, no parent
-    on_spawned      "spawned", t, id, hub, function, parent id, code, instruction, groups
-                    groups: numbers of those it was put into before, None for none
-    on_lived        "ended", t, kind, ids, accounts: a list each, one note a batch
-    on_killed       kind, t, id, account: for one that ends alone
-    on_failed       kind, t, id, account, exc_info
-    others          kind, t, id, group
+    on_spawned   birth, alive --(a tick finds it alive)---> told, the birth is taken off
+                       |
+                       +--(it ends before)--> on_lived: counted, or one of the few that may be told
+                                              on_killed, on_failed: always told, birth and end in one note
 
-A note that has less is filled up with None. None holds on to a greenlet, but until the next
-drain to the function that it runs, and to the error with which it failed. A member that ends
+By far the most greenlets end before anybody could have looked at them. Those cost the dashboard's
+thread nothing at all: they are counted here, a batch at a time, and their birth dies with them.
+
+Of an origin there is one for all that are spawned in a row by the same line, to run the same
+function: to make one for each would be more work for the garbage collector than for us.
+
+The other thread takes a birth off first, and looks then whether the greenlet is still in the
+registry; whoever ends is taken out of the registry first, and its birth is looked at then. So of
+the two at least one sees the other (`native_intake` says what it does then), without a lock.
+
+What is noted, besides, in order:
+
+    "ended", t, kind, ids, accounts, births    a list each, one note a batch; births None: all were told
+    "failed" or "killed", t, id, account, exc_info, birth
+    others: kind, t, id, group
+
+A birth in a note is (hub, name, groups, t, origin): what is known of a greenlet of which nothing was told. That one is
+to be killed is in `killing`: whoever tells its birth looks there, and a note is made when that was told. Nothing here
+holds on to a greenlet but the registry, and to what it runs no longer than until the next end. A member that ends
 leaves its groups: its end says so, and only one that leaves alive needs a note.
 """
 
@@ -24,13 +38,14 @@ import os
 import sys
 import sysconfig
 from collections.abc import Callable
-from itertools import count, repeat
-from operator import is_not
+from itertools import compress, count, repeat
+from operator import is_not, not_
 from time import monotonic, perf_counter_ns
 from typing import Any, NamedTuple
 
 import greenscope.runtime
 from greenscope.app.backends.frames import under
+from greenscope.app.backends.short_lives import Allowance
 from greenscope.app.breath import breathe
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.instruments import STARTED, hooks, write
@@ -48,13 +63,17 @@ _BETWEEN = frozenset(
     for name in os.listdir(folder)
     if name.endswith(".py")
 )
-#: entries of the buffer that make one note
-WIDTH = 9
+#: what it runs, the id of who spawned it, and where: code and instruction
+Origin = tuple[Any, int | None, Any, int]
+#: its hub, name and groups, when it was born, and the origin
+Untold = tuple[Any, str | None, tuple[int, ...] | None, float, Origin]
+#: the same of a batch: the hub, and a list of each other
+Births = tuple[Any, list[str | None], list[tuple[int, ...] | None], list[float], list[Origin | None]]
 #: a birth, and an end without a kill or an error
 BORN, LIVED = "spawned", "succeeded"
 #: ends that make one note at most
 BATCH = 500
-#: what values, or names, are when there are none
+#: what is popped when there is nothing
 NONE = repeat(None)
 #: greenlets that a measurement of the hooks pretends to watch
 MEASURED = 200
@@ -64,11 +83,10 @@ class Hooks(NamedTuple):
     """The hooks over one registry."""
 
     on_spawned: Callable[[Any], None]
-    on_adopted: Callable[[Any], bool]
+    on_adopted: Callable[[Any], None]
     on_lived: Callable[[list[Any]], None]
     on_killed: Callable[[list[Any]], None]
     on_failed: Callable[[list[Any]], None]
-    on_renamed: Callable[[Any], None]
     on_kill_requested: Callable[[Any], None]
     on_grouped: Callable[[Any, Any], None]
     on_ungrouped: Callable[[Any, Any], None]
@@ -79,19 +97,18 @@ def make_hooks(
     buffer: list[Any],
     limit: int,
     killing: dict[int, float],
-    named: dict[int, Any],
     groups: dict[int, Any],
     adopt_group: Callable[[Any], int],
-    drop: Callable[[str], None],
+    drop: Callable[[str, int], None],
+    allowance: Allowance,
 ) -> Hooks:
     """Return hooks that keep `alive` and note events in `buffer`, at most `limit` of them.
 
-    `named` gets the names, by id, of those that were given one; `groups` holds references to the groups
-    that are known, and `adopt_group` registers another one.
+    `groups` holds references to the groups that are known, and `adopt_group` registers another one; `drop` counts
+    what could not be noted, `allowance` the short lives.
     """
     ids = count(1)
-    note = buffer.extend
-    limit *= WIDTH
+    note = buffer.append
     frame_at = sys._getframe
     clock = monotonic
     files = _BETWEEN
@@ -101,20 +118,15 @@ def make_hooks(
     latest_id: int | None = None
     #: what of the program spawned last
     own_code: Any = None
+    #: the latest origin, and what it was made of; forgotten at the next end
+    origin: Origin | None = None
+    runs: Any = NONE
+    parent_then: int | None = None
+    code_then: Any = None
+    at_then = -1
 
     def on_spawned(greenlet: Any) -> None:
-        nonlocal latest, latest_id, own_code
-        id = next(ids)
-        try:
-            greenlet._greenscope_id = id
-        except Exception as error:  # a __setattr__ of the program's own
-            write(greenlet, "_greenscope_id", id)
-            if is_programs(error):
-                raise
-        alive[id] = greenlet
-        if len(buffer) >= limit:
-            drop("spawned")
-            return
+        nonlocal latest, latest_id, own_code, origin, runs, parent_then, code_then, at_then
         try:
             frame: Any = frame_at(hooks.depth)  # this, start(), spawn(); then the program, or a method of Group
         except ValueError:  # started by C alone, or a thread spawns while another one starts
@@ -140,44 +152,59 @@ def make_hooks(
                 parent = None
             if parent is not None:
                 latest, latest_id = spawner, parent  # no other thread comes in between: there is no call
-        into = greenlet._greenscope_groups
-        note((BORN, clock(), id, greenlet.hub, greenlet._run, parent, code, frame.f_lasti, into))
-        if greenlet._name is not None:
-            named[id] = greenlet._name
+        id = next(ids)
+        function = greenlet._run
+        at = frame.f_lasti
+        if function is runs and at == at_then and code is code_then and parent is parent_then:
+            own = origin
+        else:
+            own = origin = function, parent, code, at
+            runs, parent_then, code_then, at_then = own
+        try:
+            greenlet._greenscope_id = id
+            greenlet._greenscope_born = clock()
+            greenlet._greenscope_origin = own
+        except Exception as error:  # a __setattr__ of the program's own
+            write(greenlet, "_greenscope_id", id)
+            write(greenlet, "_greenscope_born", clock())
+            write(greenlet, "_greenscope_origin", own)
+            if is_programs(error):
+                raise
+        alive[id] = greenlet
 
-    def on_adopted(greenlet: Any) -> bool:
-        """Register it; False when that could not be noted."""
+    def on_adopted(greenlet: Any) -> None:
         nonlocal latest
         latest = None  # it may have another id now
-        id = greenlet._greenscope_id = next(ids)
+        id = next(ids)
+        write(greenlet, "_greenscope_id", id)
+        write(greenlet, "_greenscope_born", clock())
+        write(greenlet, "_greenscope_origin", (getattr(greenlet, "_run", None), None, None, 0))
         alive[id] = greenlet
-        if len(buffer) >= limit:
-            drop(BORN)
-            return False
-        hub = getattr(greenlet, "hub", None)
-        note((BORN, clock(), id, hub, getattr(greenlet, "_run", None), None, None, 0, None))
-        return True
 
     def on_lived(greenlets: list[Any]) -> None:
+        nonlocal origin, runs
+        origin, runs = None, NONE
         if len(greenlets) > 1:
             end_all(LIVED, greenlets)
             return
         greenlet: Any = greenlets[0]
         id: Any = greenlet._greenscope_id
-        found = forget(id, None)  # what take() and end() do, without the calls
+        found = forget(id, None)
         if found is not greenlet:
             if found is not None:
                 alive[id] = found
-        elif len(buffer) < limit:
-            note((LIVED, clock(), id, greenlet._greenscope_account, None, None, None, None, None))
+        elif greenlet._greenscope_origin is None or allowance.left >= 1.0 or id in killing:
+            note_ends(LIVED, [id], greenlets)
         else:
-            lose(LIVED, id)
+            shed(greenlets)
 
     def on_killed(greenlets: list[Any]) -> None:
         end_all("killed", greenlets)
 
     def end_all(kind: str, greenlets: list[Any]) -> None:
         """Note the ends of a batch, of those that are known."""
+        nonlocal origin, runs
+        origin, runs = None, NONE
         if len(greenlets) > BATCH:
             for at in range(0, len(greenlets), BATCH):
                 end_all(kind, greenlets[at : at + BATCH])
@@ -188,14 +215,72 @@ def make_hooks(
             alive.update((id, one) for id, one in zip(ended, found, strict=True) if one is not None)
             greenlets = [one for one in greenlets if take(one._greenscope_id, one)]
             ended = [greenlet._greenscope_id for greenlet in greenlets]
-            if not ended:
-                return
+        if kind != LIVED:
+            note_ends(kind, ended, greenlets)
+            return
+        fresh: list[Any] = [greenlet._greenscope_origin for greenlet in greenlets]
+        if killing:  # who survives that is told as well
+            fresh = [None if id in killing else origin for id, origin in zip(ended, fresh, strict=True)]
+        if not all(fresh):
+            known = list(map(not_, fresh))
+            note_ends(kind, list(compress(ended, known)), list(compress(greenlets, known)))
+            ended, greenlets = list(compress(ended, fresh)), list(compress(greenlets, fresh))
+        few = int(allowance.left)
+        if few > 0:
+            note_ends(kind, ended[:few], greenlets[:few])
+            greenlets = greenlets[few:]
+        if greenlets:
+            shed(greenlets)
+
+    def shed(greenlets: list[Any]) -> None:
+        """Count what has lived and ended unseen."""
+        allowance.shed += len(greenlets)
+        if groups:
+            into = [greenlet._greenscope_groups for greenlet in greenlets]
+            if any(into):
+                allowance.count_members(into)
+        take_off(greenlets)
+
+    def take_off(greenlets: list[Any]) -> None:
+        """Let go of the births of those that have ended."""
+        try:
+            for greenlet in greenlets:
+                greenlet._greenscope_origin = None
+        except Exception as error:  # as above
+            for greenlet in greenlets:
+                write(greenlet, "_greenscope_origin", None)
+            if is_programs(error):
+                raise
+
+    def note_ends(kind: str, ended: list[int], greenlets: list[Any]) -> None:
+        if not ended:
+            return
+        accounts = [greenlet._greenscope_account for greenlet in greenlets]
+        origins = [greenlet._greenscope_origin for greenlet in greenlets]
+        births: Births | None = None
+        fresh = len(origins) - origins.count(None)
+        if fresh:
+            births = (
+                greenlets[0].hub,  # that of all that end together
+                [greenlet._name for greenlet in greenlets],
+                [greenlet._greenscope_groups for greenlet in greenlets],
+                [greenlet._greenscope_born for greenlet in greenlets],
+                origins,
+            )
+            if kind == LIVED:
+                allowance.left -= fresh
+            take_off(greenlets)
         if len(buffer) < limit:
-            accounts = [greenlet._greenscope_account for greenlet in greenlets]
-            note(("ended", clock(), kind, ended, accounts, None, None, None, None))
-        else:
-            for id in ended:
-                lose(kind, id)
+            note(("ended", clock(), kind, ended, accounts, births))
+            return
+        drop(kind, len(ended))
+        if fresh:
+            drop(BORN, fresh)
+
+    def birth_of(greenlet: Any) -> Untold | None:
+        """Return what a note has to tell of one of which nothing was told, None of others."""
+        origin = getattr(greenlet, "_greenscope_origin", None)
+        return None if origin is None else untold(greenlet, origin)
 
     def lives(id: Any, greenlet: Any) -> bool:
         return alive.get(id) is greenlet
@@ -207,35 +292,36 @@ def make_hooks(
             alive[id] = found
         return found is greenlet
 
-    def end(kind: str, id: int, greenlet: Any, exc_info: Any = None) -> None:
-        if len(buffer) < limit:
-            note((kind, clock(), id, greenlet._greenscope_account, exc_info, None, None, None, None))
-        else:
-            lose(kind, id)
-
-    def lose(kind: str, id: int) -> None:
-        named.pop(id, None)
-        drop(kind)
-
     def on_failed(greenlets: list[Any]) -> None:
+        nonlocal origin, runs
+        origin, runs = None, NONE
         for greenlet in greenlets:
             id: Any = greenlet._greenscope_id
-            if take(id, greenlet):
-                end("killed" if id in killing else "failed", id, greenlet, greenlet._exc_info)
+            if not take(id, greenlet):
+                continue
+            kind = "killed" if id in killing else "failed"
+            birth = birth_of(greenlet)
+            if birth is not None:
+                take_off([greenlet])
+            if len(buffer) < limit:
+                note((kind, clock(), id, greenlet._greenscope_account, greenlet._exc_info, birth))
+                continue
+            drop(kind, 1)
+            if birth is not None:
+                drop(BORN, 1)
 
-    def on_renamed(greenlet: Any) -> None:
-        id: Any = greenlet._greenscope_id
-        if lives(id, greenlet):
-            named[id] = greenlet._name
+    def note_of(kind: str, t: float, id: int, group: int | None) -> None:
+        if len(buffer) < limit:
+            note((kind, t, id, group))
+        else:
+            drop(kind, 1)
 
     def on_kill_requested(greenlet: Any) -> None:
         id: Any = getattr(greenlet, "_greenscope_id", None)
         if alive.get(id, 0) is greenlet:
             now = killing[id] = clock()
-            if len(buffer) < limit:
-                note(("kill_requested", now, id, None, None, None, None, None, None))
-            else:
-                drop("kill_requested")
+            if getattr(greenlet, "_greenscope_origin", None) is None:  # looked at last, as in change()
+                note_of("kill_requested", now, id, None)
 
     def on_grouped(group: Any, greenlet: Any) -> None:
         change("grouped", group, greenlet)
@@ -245,16 +331,17 @@ def make_hooks(
 
     def change(kind: str, group: Any, greenlet: Any) -> None:
         id: Any = getattr(greenlet, "_greenscope_id", None)
-        if not lives(id, greenlet):
-            if isinstance(greenlet, Greenlet) and greenlet._state == NEW:  # its start will tell
-                number = number_of(group)
-                others = [one for one in greenlet._greenscope_groups or () if one != number and one in groups]
-                into = tuple([*others, number] if kind == "grouped" else others) or None
-                write(greenlet, "_greenscope_groups", into)
-        elif len(buffer) < limit:
-            note((kind, clock(), id, number_of(group), None, None, None, None, None))
-        else:
-            drop(kind)
+        is_known = lives(id, greenlet)
+        if not is_known and not (isinstance(greenlet, Greenlet) and greenlet._state == NEW):
+            return
+        number = number_of(group)
+        if not is_known or greenlet._greenscope_origin is not None:  # its birth will tell
+            others = [one for one in greenlet._greenscope_groups or () if one != number and one in groups]
+            into = tuple([*others, number] if kind == "grouped" else others) or None
+            write(greenlet, "_greenscope_groups", into)
+            if not is_known or greenlet._greenscope_origin is not None:  # looked at last: it may be told by now
+                return
+        note_of(kind, clock(), id, number)
 
     def number_of(group: Any) -> int:
         number: int = getattr(group, "_greenscope_id", 0)
@@ -267,18 +354,23 @@ def make_hooks(
         on_lived,
         on_killed,
         on_failed,
-        on_renamed,
         on_kill_requested,
         on_grouped,
         on_ungrouped,
     )
 
 
+def untold(greenlet: Any, origin: Origin) -> Untold:
+    """Return what is to be told of the birth of a greenlet, or of a raw one."""
+    hub, name = getattr(greenlet, "hub", None), getattr(greenlet, "_name", None)
+    return hub, name, getattr(greenlet, "_greenscope_groups", None), greenlet._greenscope_born, origin
+
+
 class _Twin:
     """Looks to the hooks like a greenlet."""
 
     hub = _name = _run = None
-    _greenscope_account = _greenscope_groups = None
+    _greenscope_account = _greenscope_groups = _greenscope_origin = None
     _greenscope_id = 0
 
     def spawning_greenlet(self) -> "_Twin":
@@ -296,7 +388,7 @@ def measure_hooks() -> float:
     best = float("inf")
     for _ in range(5):
         breathe()
-        hooks = make_hooks({}, [], MEASURED * 2, {}, {}, {}, lambda _: 0, lambda _: None)
+        hooks = make_hooks({}, [], MEASURED * 2, {}, {}, lambda _: 0, lambda *_: None, Allowance(0.0))
         twins = [_Twin() for _ in range(MEASURED)]
         begin = perf_counter_ns()
         for twin in twins:

@@ -1,8 +1,8 @@
 """The work that bench_probe measures: `python probe_work.py WATCHING WORK ROUNDS` prints its time, plain and watched.
 
-WATCHING is `events` (the probe is attached without accounting, its notes are thrown away), `hooks` (the same with
-accounting), `watched` (watch() with its server thread) or `page` (the same, and a client that keeps the greenlets'
-page open in another process).
+WATCHING is `events` (the probe is attached without accounting; four times a second, as the dashboard does, what it has
+noted is taken, and thrown away), `hooks` (the same with accounting), `watched` (watch() with its server thread) or
+`page` (the same, and a client that keeps the greenlets' page open in another process).
 
 Plain and watched rounds alternate in one process, and the best of each counts: a process keeps where it got its memory
 and a machine its mood, which differ more from run to run than what is measured here. Of gaps the median counts.
@@ -96,8 +96,8 @@ def watching(kind: str) -> Iterator[None]:
         ended = threading.Event()
 
         def throw_away() -> None:
-            while not ended.wait(0.02):
-                probe.buffer.clear()
+            while not ended.wait(0.25):
+                probe.told.intake.take()
 
         thread = threading.Thread(target=throw_away)
         thread.start()

@@ -7,7 +7,6 @@ import warnings
 
 from greenscope.app.backends.fake import FakeProbe
 from greenscope.app.backends.native import NativeProbe
-from greenscope.app.backends.native_hooks import WIDTH
 from greenscope.app.feed import Feed
 from greenscope.app.query import GreenletQuery
 from greenscope.app.watching import Monitor
@@ -73,7 +72,7 @@ def test_a_hundred_thousand_spawned_at_once_are_bounded_counted_and_right_afterw
     flag = Flag()
     try:
         greenlets = thread.submit(lambda: [spawn(flag.wait) for _ in range(100_000)]).result(50)
-        assert len(probe.buffer) <= 20_000 * WIDTH
+        assert len(probe.buffer) <= 20_000
         wait_for(lambda: thread.call(lambda: greenlets[-1].started), 30)
         for _ in range(30):
             feed.tick()
@@ -84,7 +83,8 @@ def test_a_hundred_thousand_spawned_at_once_are_bounded_counted_and_right_afterw
         assert feed.population.spawned >= 100_000
         assert feed.health()["dropped"]["spawned"] >= 80_000
         assert len(feed.ring) <= feed.limits.events
-        assert feed.query(GreenletQuery(sort="-id", limit=3)).rows[0]["id"] == str(id_of(greenlets[-1]))
+        newest = feed.query(GreenletQuery(sort="-id", limit=3)).rows
+        assert str(id_of(greenlets[-1])) in {row["id"] for row in newest}
         assert feed.counts()["waiting"] >= base + 99_000
         thread.call(flag.set)
         thread.submit(lambda: joinall(greenlets)).result(50)

@@ -4,6 +4,7 @@ import time
 
 from greenscope.app.backends.native import NativeProbe
 from greenscope.runtime import GreenletExit, getcurrent, sleep, spawn
+from greenscope.runtime.event import Event as Flag
 from greenscope.runtime.thread import RuntimeThread
 from tests.app.native.probing import answer, drain_until, id_of
 
@@ -54,10 +55,14 @@ def test_control_of_a_busy_hub_is_queued_and_then_carried_out(thread: RuntimeThr
 def test_spawn_runs_a_function_in_the_hub(thread: RuntimeThread, probe: NativeProbe) -> None:
     got: list[object] = []
 
+    flag = Flag()
+
     def work(number: int) -> None:
         got.append((number, getcurrent()))
+        flag.wait()
 
     result = answer(probe, probe.spawn(work, {"number": 3}, None, None, 1.0))
     assert result.outcome == "done"
+    thread.call(flag.set)
     drain_until(probe, lambda seen: any(e.kind == "succeeded" and e.greenlet == result.ids[0] for e in seen))
     assert got[0][0] == 3  # type: ignore[index]

@@ -1,0 +1,227 @@
+"""What of the native probe's notes is told in a tick, in order.
+
+    alive, newest first --(births that are not told)--+
+    buffer --(ends, kills, failures, groups)----------+--by time--> at most TAKEN of them --> told
+    allowance --(short lives that were counted)------------------> dropped, unseen
+
+The hooks tell of whoever ends; of whoever lives, this takes the birth off the greenlet. Of a crowd, by far the most
+that live are about to end: those just born wait for the next tick, unless somebody waits for them.
+
+Both threads may want the same birth. Here it is taken off first, and then it is looked whether the greenlet is still
+registered. If it is not, it has ended meanwhile: either it was counted as a short life, or its end was noted by
+somebody who saw the birth gone. Such births are kept for a moment, for ends that may come without (`find_missed`).
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from math import inf
+from operator import itemgetter
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from greenscope.app.backends.native_hooks import BORN, LIVED, Untold, untold
+from greenscope.app.backends.short_lives import CROWD, SHORT_BURST, SHORT_RATE, crowd_of, short_lives
+from greenscope.app.breath import breathe
+from greenscope.runtime.carriers import PENDING
+from greenscope.runtime.instruments import write
+
+if TYPE_CHECKING:
+    from greenscope.app.backends.native import NativeProbe
+
+#: seconds for which one of a crowd may be about to end, and for which one that has not begun may
+HELD_BACK, HELD_UNBEGUN = 0.02, 1.0
+#: seconds for which a birth is kept whose end may be noted without it
+MISSED = 1.0
+#: what is told per drain, where each greenlet of a batch counts
+TAKEN = 20_000
+#: of so many that are registered last it is looked first whether they are told
+_LOOKED_AT = 1_000
+
+#: notes of one greenlet that end with its birth, None when that was told
+_WITH_BIRTH = frozenset({LIVED, "killed", "failed"})
+
+_TIME = itemgetter(1)
+
+
+class NativeIntake:
+    """Takes births off the living, and notes off a NativeProbe's buffer."""
+
+    def __init__(self, probe: "NativeProbe") -> None:
+        self.probe = probe
+        #: everything that has happened so far, told or counted
+        self.count = 0
+        #: the greatest id among the births taken so far
+        self.newest = 0
+        #: when the oldest thing happened that is not told, in monotonic seconds
+        self.until = inf
+        #: what was only counted since the last take: by kind, and by group and kind
+        self.dropped: dict[str, int] = {}
+        self.unseen: dict[int, dict[str, int]] = {}
+        self._shed = 0
+        #: births a second, as the last take found them
+        self._births = 0.0
+        self._taken_at = monotonic()
+        #: births of those that ended while they were taken, and when that was
+        self._missed: dict[int, tuple[float, Untold]] = {}
+        #: those that live and were left for the next time
+        self._waiting: dict[int, Any] = {}
+
+    def take(self, prompt: bool = False) -> Iterator[tuple[Any, ...]]:
+        """Give what is to be told, in order: each birth, and each end, in a tuple of its own.
+
+        A birth is (BORN, t, id, untold), an end (kind, t, id, account, exc_info). With `prompt` no birth is left for
+        the next time but what is too much for one.
+        """
+        self.dropped, self.unseen, self.until = {}, {}, inf
+        now = monotonic()
+        self._forget_missed(now - MISSED)
+        passed, self._taken_at = now - self._taken_at, now
+        shed = self._count_shed()
+        waiting = self._untold()
+        before, self._births = self._births, crowd_of(len(waiting) - len(self._waiting) + shed, passed)
+        crowded = max(before, self._births) > CROWD and not prompt
+        born = self._take_births(waiting, now, crowded)
+        taken = self._take_notes()
+        short = sum(note[0] == BORN for note in taken)  # and whoever's birth came with the end
+        self._births += crowd_of(short, passed)
+        allowance = self.probe.allowance
+        more = short_lives(SHORT_RATE, self._births, passed) - len(born)
+        allowance.left = max(0.0, min(float(SHORT_BURST), allowance.left + more))
+        told = [*born, *taken]
+        self.count += len(told) + 2 * shed
+        breathe()
+        told.sort(key=_TIME)
+        return iter(told)
+
+    def forget(self) -> None:
+        """Forget what is kept between two takes, when the probe is closed."""
+        self._missed.clear()
+        self._waiting.clear()
+        self._births = 0.0
+
+    def find_missed(self, id: int) -> Untold | None:
+        """Return the birth of one that ended while it was taken, and whose end was noted without it."""
+        found = self._missed.pop(id, None)
+        return None if found is None else found[1]
+
+    def _forget_missed(self, until: float) -> None:
+        for id, (taken, _) in list(self._missed.items()):
+            if taken > until:
+                break
+            del self._missed[id]
+
+    # -- births
+
+    def _take_births(self, waiting: dict[int, Any], now: float, crowded: bool) -> list[tuple[Any, ...]]:
+        """Take the births of the living off them, oldest first."""
+        alive = self.probe.alive
+        begun_until, until = (now - HELD_BACK, now - HELD_UNBEGUN) if crowded else (inf, inf)
+        born: list[tuple[Any, ...]] = []
+        self._waiting = {}
+        self._drop_births(waiting, len(waiting) - self.probe.buffer_limit)
+        for id, greenlet in waiting.items():
+            origin = greenlet._greenscope_origin
+            if origin is None:
+                continue
+            t = greenlet._greenscope_born
+            if len(born) >= TAKEN or t > begun_until or (t > until and getattr(greenlet, "_state", None) == PENDING):
+                self._waiting[id] = greenlet
+                continue
+            write(greenlet, "_greenscope_origin", None)
+            known = untold(greenlet, origin)
+            if alive.get(id) is greenlet:
+                born.append((BORN, t, id, known))
+            else:
+                self._missed[id] = now, known
+            breathe()
+        if self._waiting:
+            self.until = next(iter(self._waiting.values()))._greenscope_born
+        if waiting:
+            self.newest = max(self.newest, next(reversed(waiting)))
+        return born
+
+    def _untold(self) -> dict[int, Any]:
+        """Return those among the living whose birth is not told, oldest first."""
+        waiting = {id: one for id, one in self._waiting.items() if one._greenscope_origin is not None}
+        alive = self.probe.alive
+        most = _LOOKED_AT
+        while True:
+            try:
+                newest = list(islice(reversed(alive.items()), most))
+            except RuntimeError:  # somebody was born, or ended, before the look began
+                continue
+            if len(newest) < most or newest[-1][1]._greenscope_origin is None or newest[-1][0] in waiting:
+                break
+            most *= 4
+        newest.reverse()
+        waiting.update(one for one in newest if one[1]._greenscope_origin is not None)
+        return waiting
+
+    def _drop_births(self, waiting: dict[int, Any], count: int) -> None:
+        """Give up the births that are too many, the oldest; who lives is known from the registry."""
+        if count <= 0:
+            return
+        for id in list(islice(waiting, count)):
+            greenlet = waiting.pop(id)
+            write(greenlet, "_greenscope_origin", None)
+            if not hasattr(greenlet, "_state"):
+                self.probe.raws[id] = greenlet
+        self._drop(BORN, count)
+
+    # -- notes
+
+    def _take_notes(self) -> list[tuple[Any, ...]]:
+        """Take notes off the buffer, and make one of each birth and end in them."""
+        buffer = self.probe.buffer
+        taken: list[tuple[Any, ...]] = []
+        at = 0
+        notes = buffer[:TAKEN]
+        for note in notes:
+            if len(taken) >= TAKEN:
+                break
+            at += 1
+            if note[0] == "ended":
+                _, t, kind, ids, accounts, births = note
+                if births is not None:
+                    self._add_births(taken, ids, *births)
+                taken += [(kind, t, id, account, None) for id, account in zip(ids, accounts, strict=True)]
+            elif note[0] in _WITH_BIRTH:
+                self._add_birth(taken, note[2], note[-1])
+                taken.append(note[:-1])
+            else:
+                taken.append(note)
+            breathe()
+        del buffer[:at]
+        if buffer:
+            self.until = min(self.until, buffer[0][1])
+        return taken
+
+    def _add_births(
+        self, taken: list[tuple[Any, ...]], ids: list[int], hub: Any, names: Any, groups: Any, born: Any, origins: Any
+    ) -> None:
+        for id, name, into, t, origin in zip(ids, names, groups, born, origins, strict=True):
+            if origin is not None:
+                self._add_birth(taken, id, (hub, name, into, t, origin))
+
+    def _add_birth(self, taken: list[tuple[Any, ...]], id: int, known: Untold | None) -> None:
+        if known is not None:
+            taken.append((BORN, known[3], id, known))
+            self.newest = max(self.newest, id)
+
+    # -- what was only counted
+
+    def _count_shed(self) -> int:
+        allowance = self.probe.allowance
+        shed, self._shed = allowance.shed - self._shed, allowance.shed
+        if shed:
+            self._drop(BORN, shed)
+            self._drop(LIVED, shed)
+        for groups, lives in allowance.take_members():
+            for group in groups:
+                counts = self.unseen.setdefault(group, {BORN: 0, LIVED: 0})
+                counts[BORN] += lives
+                counts[LIVED] += lives
+        return shed
+
+    def _drop(self, kind: str, count: int) -> None:
+        self.dropped[kind] = self.dropped.get(kind, 0) + count
