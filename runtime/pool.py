@@ -15,7 +15,6 @@ import itertools
 import queue
 import weakref
 from collections.abc import Iterable, Iterator
-from types import MethodType
 from typing import Any
 
 from greenscope.runtime.carriers import VALUE
@@ -23,7 +22,7 @@ from greenscope.runtime.event import Event
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet, getcurrent
 from greenscope.runtime.hub import get_hub
-from greenscope.runtime.instruments import SPAWNED, hooks, write
+from greenscope.runtime.instruments import SPAWNED, SPAWNED_INTO, hooks, write
 from greenscope.runtime.interruption import is_programs
 from greenscope.runtime.lock import DummySemaphore, Semaphore
 from greenscope.runtime.mapping import MappingMixin
@@ -44,6 +43,8 @@ class Group(MappingMixin):
     greenlet_class: Any = Greenlet
     #: what a greenlet in join() is shown to wait for
     waits_as = "group"
+    #: the greenlet that spawn() is starting, while somebody watches
+    _spawns: Any = None
     #: its number, alone, while somebody watches
     _greenscope_groups: tuple[int, ...] | None = None
 
@@ -105,17 +106,24 @@ class Group(MappingMixin):
                 members.discard(greenlet)
                 raise
         if hooks.grouped:
-            if not isinstance(greenlet, Greenlet) or greenlet._state:
-                hooks.call("grouped", self, greenlet)
-            else:  # its start will tell
-                before, own = greenlet._greenscope_groups, self._greenscope_groups
-                own = before + own if before and own else before or own
-                try:
-                    greenlet._greenscope_groups = own
-                except Exception as error:
-                    write(greenlet, "_greenscope_groups", own)
-                    if is_programs(error):
-                        raise
+            if greenlet.__class__ is Greenlet and not greenlet._state and greenlet._greenscope_groups is None:
+                greenlet._greenscope_groups = self._greenscope_groups  # its start will tell
+            else:
+                self._tell_of(greenlet)
+
+    def _tell_of(self, greenlet: Any) -> None:
+        """Let observers know of a member."""
+        if not isinstance(greenlet, Greenlet) or greenlet._state:
+            hooks.call("grouped", self, greenlet)
+            return
+        before, own = greenlet._greenscope_groups, self._greenscope_groups
+        own = before + own if before and own else before or own
+        try:
+            greenlet._greenscope_groups = own
+        except Exception as error:
+            write(greenlet, "_greenscope_groups", own)
+            if is_programs(error):
+                raise
 
     def _discard(self, greenlet: Any) -> bool:
         """Let a greenlet go; False when it was no member (difference 2). The link of each member."""
@@ -143,26 +151,20 @@ class Group(MappingMixin):
         """Add a greenlet that was not started, and start it."""
         self.add(greenlet)
         if hooks.on_spawn is not None:
-            hooks.depth = SPAWNED
+            hooks.depth = SPAWNED_INTO if self._spawns is greenlet else SPAWNED
         greenlet.start()
 
     def spawn(self, *args: Any, **kwargs: Any) -> Any:
         """Return a new started member; the arguments are those of `greenlet_class`."""
         greenlet = self.greenlet_class(*args, **kwargs)
-        if hooks.on_spawn is not None:
-            start = self.start
-            if (
-                start.__class__ is MethodType
-                and (start.__func__ is _POOL_START or start.__func__ is _GROUP_START)
-                and start.__self__ is self
-            ):  # what start() does, without a call for the observer to look through
-                self.add(greenlet)
-                hooks.depth = SPAWNED
-                greenlet.start()
-            else:
-                start(greenlet)
-        else:
+        if hooks.on_spawn is None:
             self.start(greenlet)
+            return greenlet
+        self._spawns = greenlet  # as start() is the program's to override
+        try:
+            self.start(greenlet)
+        finally:
+            self._spawns = None
         return greenlet
 
     def full(self) -> bool:
@@ -349,7 +351,7 @@ class Pool(Group):
         else:
             self.add(greenlet, blocking, timeout)
         if hooks.on_spawn is not None:
-            hooks.depth = SPAWNED
+            hooks.depth = SPAWNED_INTO if self._spawns is greenlet else SPAWNED
         greenlet.start()
 
     def add(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:
@@ -380,6 +382,3 @@ class Pool(Group):
         else:
             slots.release()
         return True
-
-
-_GROUP_START, _POOL_START = Group.start, Pool.start
