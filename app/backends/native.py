@@ -28,8 +28,9 @@ from time import monotonic
 from typing import Any
 
 from greenscope.app.backends.native_control import NativeControl
+from greenscope.app.backends.native_cost import measure_hooks
 from greenscope.app.backends.native_drain import CUT_SHORT, NativeDrain
-from greenscope.app.backends.native_hooks import make_hooks, measure_hooks
+from greenscope.app.backends.native_hooks import make_hooks
 from greenscope.app.backends.native_view import NativeView
 from greenscope.app.backends.short_lives import Allowance
 from greenscope.app.model import (

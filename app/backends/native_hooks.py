@@ -40,13 +40,12 @@ import sysconfig
 from collections.abc import Callable
 from itertools import compress, count, repeat
 from operator import is_not, not_
-from time import monotonic, perf_counter_ns
+from time import monotonic
 from typing import Any, NamedTuple
 
 import greenscope.runtime
 from greenscope.app.backends.frames import under
 from greenscope.app.backends.short_lives import Allowance
-from greenscope.app.breath import breathe
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.instruments import STARTED, hooks, write
 from greenscope.runtime.interruption import is_programs
@@ -75,8 +74,6 @@ BORN, LIVED = "spawned", "succeeded"
 BATCH = 500
 #: what is popped when there is nothing
 NONE = repeat(None)
-#: greenlets that a measurement of the hooks pretends to watch
-MEASURED = 200
 
 
 class Hooks(NamedTuple):
@@ -364,35 +361,3 @@ def untold(greenlet: Any, origin: Origin) -> Untold:
     """Return what is to be told of the birth of a greenlet, or of a raw one."""
     hub, name = getattr(greenlet, "hub", None), getattr(greenlet, "_name", None)
     return hub, name, getattr(greenlet, "_greenscope_groups", None), greenlet._greenscope_born, origin
-
-
-class _Twin:
-    """Looks to the hooks like a greenlet."""
-
-    hub = _name = _run = None
-    _greenscope_account = _greenscope_groups = _greenscope_origin = None
-    _greenscope_id = 0
-
-    def spawning_greenlet(self) -> "_Twin":
-        return self
-
-    def start(self, hook: Callable[[Any], None], depth: int = 1) -> None:
-        if depth:
-            self.start(hook, depth - 1)
-        else:
-            hook(self)
-
-
-def measure_hooks() -> float:
-    """Return what spawn and end of a greenlet cost in hooks, seconds: the best of five, on a twin registry."""
-    best = float("inf")
-    for _ in range(5):
-        breathe()
-        hooks = make_hooks({}, [], MEASURED * 2, {}, {}, lambda _: 0, lambda *_: None, Allowance(0.0))
-        twins = [_Twin() for _ in range(MEASURED)]
-        begin = perf_counter_ns()
-        for twin in twins:
-            twin.start(hooks.on_spawned)
-        hooks.on_lived(twins)
-        best = min(best, (perf_counter_ns() - begin) * 1e-9 / MEASURED)
-    return best

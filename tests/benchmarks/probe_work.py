@@ -1,14 +1,16 @@
 """The work that bench_probe measures: `python probe_work.py WATCHING WORK ROUNDS` prints its time, plain and watched.
 
 WATCHING is `events` (the probe is attached without accounting; four times a second, as the dashboard does, what it has
-noted is taken, and thrown away), `hooks` (the same with accounting), `watched` (watch() with its server thread) or
-`page` (the same, and a client that keeps the greenlets' page open in another process).
+noted is taken, and thrown away), `hooks` (the same with accounting), `watched` (watch() with its server thread), `page`
+(the same, and a client that keeps the greenlets' page open in another process) or `floor` (hooks that note who lives,
+since when and spawned by which line, and tell nobody: below that there is nothing to show).
 
 Plain and watched rounds alternate in one process, and the best of each counts: a process keeps where it got its memory
 and a machine its mood, which differ more from run to run than what is measured here. Of gaps the median counts.
 """
 
 import http.client
+import itertools
 import subprocess
 import sys
 import threading
@@ -23,6 +25,8 @@ import runtime_work
 
 from greenscope import runtime
 from greenscope.runtime import event, joinall, lock, pool, queue, sleep, spawn  # noqa: F401 - the works use them
+from greenscope.runtime.every import every
+from greenscope.runtime.instruments import STARTED, Instrument, hooks
 
 clock = time.perf_counter
 
@@ -85,6 +89,29 @@ WORKS: dict[str, Callable[..., float]] = {
 }
 
 
+class Floor(Instrument):
+    """The least that an observer has to do at a birth and at an end, whoever writes it."""
+
+    def __init__(self) -> None:
+        self.alive: dict[int, Any] = {}
+        ids, alive, frame_at, now = itertools.count(1), self.alive, sys._getframe, time.monotonic
+
+        def spawned(greenlet: Any) -> None:
+            frame = frame_at(hooks.depth)
+            hooks.depth = STARTED
+            id = greenlet._greenscope_id = next(ids)
+            greenlet._greenscope_born = now()
+            greenlet._greenscope_origin = frame.f_code, frame.f_lasti
+            alive[id] = greenlet
+
+        def lived(greenlets: list[Any]) -> None:
+            for greenlet in greenlets:
+                alive.pop(greenlet._greenscope_id, None)
+
+        self.spawned = spawned  # type: ignore[method-assign]
+        self.lived = lived
+
+
 @contextmanager
 def watching(kind: str) -> Iterator[None]:
     """Watch as `kind` says while the block runs."""
@@ -105,6 +132,16 @@ def watching(kind: str) -> Iterator[None]:
         ended.set()
         thread.join()
         probe.close()
+        return
+    if kind == "floor":
+        floor = Floor()
+        runtime.get_hub().accounted = True
+        every.link_value(floor.lived)
+        hooks.add(floor)
+        yield
+        hooks.remove(floor)
+        every.unlink(floor.lived)
+        runtime.get_hub().accounted = False
         return
     import greenscope
 
