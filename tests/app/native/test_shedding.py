@@ -99,8 +99,11 @@ def born_in(drained: Drained) -> set[int | None]:
     return {event.greenlet for event in drained.events if event.kind == "spawned"}
 
 
-def spawn_lasting() -> set[int | None]:
-    return {spawn(sleep, 60)._greenscope_id for _ in range(5)}
+def spawn_lasting() -> tuple[set[int | None], float]:
+    """Return the ids of some that last, and when the first was born."""
+    some = [spawn(sleep, 60) for _ in range(5)]
+    assert some[0]._greenscope_born is not None
+    return {one._greenscope_id for one in some}, some[0]._greenscope_born
 
 
 @pytest.mark.parametrize(("births", "awaited", "held"), [(1000, False, True), (200, False, False), (1000, True, False)])
@@ -112,13 +115,14 @@ def test_after_a_crowd_those_just_born_are_left_for_the_next_time(
     thread.call(crowd, births)
     now[0] = monotonic()
     probe.drain()
-    lasting = thread.call(spawn_lasting)
-    now[0] = monotonic() + HELD_BACK / 2
+    lasting, born = thread.call(spawn_lasting)
+    now[0] = born + HELD_BACK / 2
     if awaited:
         probe.spawn(int, {}, None, None, 5.0)
     told = born_in(probe.drain())
     assert lasting.isdisjoint(told) if held else lasting <= told
-    now[0] += HELD_BACK
+    thread.call(sleep, 0)  # they have begun
+    now[0] = monotonic() + HELD_BACK
     assert lasting <= told | born_in(probe.drain()), "whoever lives is told, a little later"
 
 
@@ -144,12 +148,14 @@ def test_whoever_is_held_back_while_the_living_are_compared_is_told_before_anyth
     now[0] = monotonic()
     feed.tick()
     born = thread.call(end_and_spawn)
-    now[0] = monotonic() + HELD_BACK / 2
+    assert born._greenscope_born is not None
+    now[0] = born._greenscope_born + HELD_BACK / 2
     feed._checked = float("-inf")
     feed.tick()
     assert feed.population.find(born._greenscope_id) is None, "held back, and compared with the living"
     probe.told.intake._births = 2.0 * CROWD  # it goes on
-    now[0] += HELD_BACK
+    thread.call(sleep, 0)  # it has begun
+    now[0] = monotonic() + HELD_BACK
     feed.tick()
     failed, lasting = (feed.population.find(one._greenscope_id) for one in (doomed, born))
     assert failed is not None
@@ -170,8 +176,8 @@ def test_births_that_were_dropped_do_not_end_the_holding_back(thread: RuntimeThr
         while probe.told._ends_lost or probe.told._ended:  # until it is known whose end was dropped beside them
             probe.drain()
         probe.told.intake._births = 2.0 * CROWD
-        lasting = thread.call(spawn_lasting)
-        now[0] = monotonic() + HELD_BACK / 2
+        lasting, born = thread.call(spawn_lasting)
+        now[0] = born + HELD_BACK / 2
         assert lasting.isdisjoint(born_in(probe.drain()))
     finally:
         probe.close()
@@ -231,7 +237,7 @@ def test_of_a_crowd_those_who_have_not_begun_wait_longer(
 ) -> None:
     def spawn_crowd() -> set[int | None]:
         probe.allowance.left = 0.0
-        lasting = spawn_lasting()
+        lasting, _ = spawn_lasting()
         sleep(0)
         born.update(one._greenscope_id for one in [spawn(int) for _ in range(CROWD)])
         now[0] = monotonic() + 2 * HELD_BACK
