@@ -83,6 +83,8 @@ class NativeProbe:
         self.known: dict[int, GreenletRecord] = {}
         self.killing: dict[int, float] = {}
         self._groups: dict[int, weakref.ref[Any]] = {}
+        #: groups that are new, and since when: told before anything that may tell of their members
+        self.opened: list[tuple[int, float]] = []
         #: how many short lives may be told, and how many were only counted
         self.allowance = Allowance()
         self.hooks = make_hooks(
@@ -164,6 +166,8 @@ class NativeProbe:
         for kept in (self.alive, self.killing, self.raws):
             kept.clear()
         self.buffer.clear()
+        self.opened.clear()
+        self.hooks.forget()
         self.told.forget()
 
     def _discover(self, hub: Hub) -> None:
@@ -211,7 +215,10 @@ class NativeProbe:
             id = group._greenscope_id = next(_group_ids)
             self.first_group = min(self.first_group, id)
             self._groups[id] = weakref.ref(group)
-            self._note("group_opened", None, id)
+            if len(self.opened) < self.buffer_limit:
+                self.opened.append((id, monotonic()))
+            else:
+                self._drop("group_opened", 1)
         group._greenscope_groups = (id,)
         return id
 
@@ -219,12 +226,6 @@ class NativeProbe:
         """Return the id of a greenlet that is registered here, None for any other."""
         id: int | None = getattr(greenlet, "_greenscope_id", None)
         return id if id is not None and self.alive.get(id) is greenlet else None
-
-    def _note(self, kind: str, id: int | None, group: int | None = None) -> None:
-        if len(self.buffer) < self.buffer_limit:
-            self.buffer.append((kind, monotonic(), id, group))
-        else:
-            self._drop(kind, 1)
 
     def _drop(self, kind: str, count: int) -> None:
         self.dropped[kind] = self.dropped.get(kind, 0) + count
@@ -269,7 +270,7 @@ class NativeProbe:
         for id, ref in list(self._groups.items()):
             if ref() is None and len(self.buffer) < self.buffer_limit:  # else at the next look
                 del self._groups[id]
-                self._note("group_closed", None, id)
+                self.buffer.append(("group_closed", monotonic(), None, id))
 
     # -- what is so now, what is asked, what it costs
 

@@ -56,7 +56,9 @@ class NativeDrain:
         events: list[Event] = []
         dropped, probe.dropped = probe.dropped, {}
         self._ends_lost = self._ends_lost or not dropped.keys().isdisjoint((*ENDS, CUT_SHORT))
-        for noted in self.intake.take(prompt or self._ends_lost or bool(self._ended)):
+        taken = self.intake.take(prompt or self._ends_lost or bool(self._ended))
+        self._tell_opened(events)
+        for noted in taken:
             try:
                 self._tell(noted, events)
             except Exception as error:
@@ -90,7 +92,6 @@ class NativeDrain:
             self._tell_end(events, *noted)
         else:
             t, id, what = noted[1:]
-            opened = None
             if kind == "grouped":
                 groups = self._member_of.setdefault(id, [])
                 if what in groups:
@@ -100,9 +101,16 @@ class NativeDrain:
                 self._member_of[id].remove(what)
             elif kind == "kill_requested" and self._asked.get(id) == t:
                 return  # as above
-            elif kind == "group_opened":
-                opened = next((one for one in self.probe.groups() if one.id == what), None)
-            events.append(Event(kind, t, greenlet=id, group=what, group_record=opened))
+            events.append(Event(kind, t, greenlet=id, group=what))
+
+    def _tell_opened(self, events: list[Event]) -> None:
+        """Tell of all groups that anything taken by now may be about."""
+        opened = self.probe.opened
+        if not opened:
+            return
+        new, found = opened[:], {one.id: one for one in self.probe.groups()}
+        del opened[: len(new)]
+        events += [Event("group_opened", t, group=id, group_record=found.get(id)) for id, t in new]
 
     def _tell_birth(self, events: list[Event], id: int, untold: Untold) -> None:
         if id in self.known:

@@ -26,7 +26,8 @@ What is noted, besides, in order:
 
     "ended", t, kind, ids, accounts, births    a list each, one note a batch; births None: all were told
     "failed" or "killed", t, id, account, exc_info, birth
-    others: kind, t, id, group
+    "kill_requested", "grouped" or "ungrouped", t, id, group, birth
+    "group_closed", t, None, group
 
 A birth in a note is (hub, name, groups, t, origin): what is known of a greenlet of which nothing was told. That one is
 to be killed is in `killing`: whoever tells its birth looks there, and a note is made when that was told. Nothing here
@@ -87,6 +88,7 @@ class Hooks(NamedTuple):
     on_kill_requested: Callable[[Any], None]
     on_grouped: Callable[[Any, Any], None]
     on_ungrouped: Callable[[Any, Any], None]
+    forget: Callable[[], None]
 
 
 def make_hooks(
@@ -115,15 +117,19 @@ def make_hooks(
     latest_id: int | None = None
     #: what of the program spawned last
     own_code: Any = None
-    #: the latest origin, and what it was made of; forgotten at the next end
+    #: the latest origin, forgotten at the next end
     origin: Origin | None = None
-    runs: Any = NONE
-    parent_then: int | None = None
-    code_then: Any = None
-    at_then = -1
 
     def on_spawned(greenlet: Any) -> None:
-        nonlocal latest, latest_id, own_code, origin, runs, parent_then, code_then, at_then
+        nonlocal latest, latest_id, own_code, origin
+        id = next(ids)
+        try:
+            greenlet._greenscope_id = id
+        except Exception as error:  # a __setattr__ of the program's own
+            write(greenlet, "_greenscope_id", id)
+            if is_programs(error):
+                raise
+        alive[id] = greenlet  # at once: who is cut short by a signal is known at least to live
         try:
             frame: Any = frame_at(hooks.depth)  # this, start(), spawn(); then the program, or a method of Group
         except ValueError:  # started by C alone, or a thread spawns while another one starts
@@ -149,38 +155,34 @@ def make_hooks(
                 parent = None
             if parent is not None:
                 latest, latest_id = spawner, parent  # no other thread comes in between: there is no call
-        id = next(ids)
         function = greenlet._run
         at = frame.f_lasti
-        if function is runs and at == at_then and code is code_then and parent is parent_then:
-            own = origin
-        else:
-            own = origin = function, parent, code, at
-            runs, parent_then, code_then, at_then = own
+        own = origin
+        if own is None or own[0] is not function or own[3] != at or own[2] is not code or own[1] is not parent:
+            own = function, parent, code, at
+            origin = own  # which may free a function, whose finaliser may spawn, too
         try:
-            greenlet._greenscope_id = id
             greenlet._greenscope_born = clock()
             greenlet._greenscope_origin = own
-        except Exception as error:  # a __setattr__ of the program's own
-            write(greenlet, "_greenscope_id", id)
+        except Exception as error:  # as above
             write(greenlet, "_greenscope_born", clock())
             write(greenlet, "_greenscope_origin", own)
             if is_programs(error):
                 raise
-        alive[id] = greenlet
 
     def on_adopted(greenlet: Any) -> None:
         nonlocal latest
         latest = None  # it may have another id now
         id = next(ids)
         write(greenlet, "_greenscope_id", id)
+        write(greenlet, "_greenscope_groups", None)  # another probe's
         write(greenlet, "_greenscope_born", clock())
         write(greenlet, "_greenscope_origin", (getattr(greenlet, "_run", None), None, None, 0))
         alive[id] = greenlet
 
     def on_lived(greenlets: list[Any]) -> None:
-        nonlocal origin, runs
-        origin, runs = None, NONE
+        nonlocal origin
+        origin = None
         if len(greenlets) > 1:
             end_all(LIVED, greenlets)
             return
@@ -200,8 +202,8 @@ def make_hooks(
 
     def end_all(kind: str, greenlets: list[Any]) -> None:
         """Note the ends of a batch, of those that are known."""
-        nonlocal origin, runs
-        origin, runs = None, NONE
+        nonlocal origin
+        origin = None
         if len(greenlets) > BATCH:
             for at in range(0, len(greenlets), BATCH):
                 end_all(kind, greenlets[at : at + BATCH])
@@ -231,7 +233,9 @@ def make_hooks(
 
     def shed(greenlets: list[Any]) -> None:
         """Count what has lived and ended unseen."""
-        allowance.shed += len(greenlets)
+        count = len(greenlets)
+        allowance.shed += count
+        allowance.newest = greenlets[-1]._greenscope_id
         if groups:
             into = [greenlet._greenscope_groups for greenlet in greenlets]
             if any(into):
@@ -290,8 +294,8 @@ def make_hooks(
         return found is greenlet
 
     def on_failed(greenlets: list[Any]) -> None:
-        nonlocal origin, runs
-        origin, runs = None, NONE
+        nonlocal origin
+        origin = None
         for greenlet in greenlets:
             id: Any = greenlet._greenscope_id
             if not take(id, greenlet):
@@ -307,18 +311,31 @@ def make_hooks(
             if birth is not None:
                 drop(BORN, 1)
 
-    def note_of(kind: str, t: float, id: int, group: int | None) -> None:
+    def note_of(kind: str, t: float, greenlet: Any, group: int | None, birth: Untold | None) -> None:
+        """Note what happens to one that lives, with its birth when that was not told (None: it was)."""
+        if birth is not None:
+            take_off([greenlet])
         if len(buffer) < limit:
-            note((kind, t, id, group))
-        else:
-            drop(kind, 1)
+            note((kind, t, greenlet._greenscope_id, group, birth))
+            return
+        drop(kind, 1)
+        if birth is not None:
+            drop(BORN, 1)
 
     def on_kill_requested(greenlet: Any) -> None:
         id: Any = getattr(greenlet, "_greenscope_id", None)
-        if alive.get(id, 0) is greenlet:
-            now = killing[id] = clock()
-            if getattr(greenlet, "_greenscope_origin", None) is None:  # looked at last, as in change()
-                note_of("kill_requested", now, id, None)
+        if alive.get(id, 0) is not greenlet:
+            return
+        now = clock()
+        birth = birth_of(greenlet)
+        if birth is None:
+            killing[id] = now
+        elif id not in killing:  # its birth will tell
+            killing[id] = now
+            if birth_of(greenlet) is not None:  # looked at last: it may be told by now
+                return
+            birth = None
+        note_of("kill_requested", now, greenlet, None, birth)
 
     def on_grouped(group: Any, greenlet: Any) -> None:
         change("grouped", group, greenlet)
@@ -332,18 +349,25 @@ def make_hooks(
         if not is_known and not (isinstance(greenlet, Greenlet) and greenlet._state == NEW):
             return
         number = number_of(group)
-        if not is_known or greenlet._greenscope_origin is not None:  # its birth will tell
-            others = [one for one in greenlet._greenscope_groups or () if one != number and one in groups]
-            into = tuple([*others, number] if kind == "grouped" else others) or None
-            write(greenlet, "_greenscope_groups", into)
-            if not is_known or greenlet._greenscope_origin is not None:  # looked at last: it may be told by now
+        birth = birth_of(greenlet) if is_known else None
+        if not is_known or (birth is not None and kind == "grouped"):  # its birth will tell
+            others = [one for one in getattr(greenlet, "_greenscope_groups", None) or () if one != number]
+            into = [one for one in others if one in groups] + [number] * (kind == "grouped")
+            write(greenlet, "_greenscope_groups", tuple(into) or None)
+            if not is_known or birth_of(greenlet) is not None:  # as above
                 return
-        note_of(kind, clock(), id, number)
+            birth = None
+        note_of(kind, clock(), greenlet, number, birth)
 
     def number_of(group: Any) -> int:
         number: int = getattr(group, "_greenscope_id", 0)
         known = groups.get(number)
         return number if known is not None and known() is group else adopt_group(group)
+
+    def forget_latest() -> None:
+        """Let go of what was spawned last."""
+        nonlocal latest, origin
+        latest = origin = None
 
     return Hooks(
         on_spawned,
@@ -354,6 +378,7 @@ def make_hooks(
         on_kill_requested,
         on_grouped,
         on_ungrouped,
+        forget_latest,
     )
 
 

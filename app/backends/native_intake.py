@@ -19,7 +19,7 @@ from operator import itemgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from greenscope.app.backends.native_hooks import BORN, LIVED, Untold, untold
+from greenscope.app.backends.native_hooks import BORN, LIVED, Origin, Untold, untold
 from greenscope.app.backends.short_lives import CROWD, SHORT_BURST, SHORT_RATE, crowd_of, short_lives
 from greenscope.app.breath import breathe
 from greenscope.runtime.carriers import PENDING
@@ -38,7 +38,7 @@ TAKEN = 20_000
 _LOOKED_AT = 1_000
 
 #: notes of one greenlet that end with its birth, None when that was told
-_WITH_BIRTH = frozenset({LIVED, "killed", "failed"})
+_WITH_BIRTH = frozenset({LIVED, "killed", "failed", "kill_requested", "grouped", "ungrouped"})
 
 _TIME = itemgetter(1)
 
@@ -51,7 +51,7 @@ class NativeIntake:
         #: everything that has happened so far, told or counted
         self.count = 0
         #: the greatest id among the births taken so far
-        self.newest = 0
+        self._newest = 0
         #: when the oldest thing happened that is not told, in monotonic seconds
         self.until = inf
         #: what was only counted since the last take: by kind, and by group and kind
@@ -63,6 +63,10 @@ class NativeIntake:
         self._taken_at = monotonic()
         #: births of those that ended while they were taken, and when that was
         self._missed: dict[int, tuple[float, Untold]] = {}
+        #: whether the last take has left notes for the next one
+        self._behind = False
+        #: the greatest id among those that lived when it was looked last
+        self._scanned = 0
         #: those that live and were left for the next time
         self._waiting: dict[int, Any] = {}
 
@@ -74,7 +78,8 @@ class NativeIntake:
         """
         self.dropped, self.unseen, self.until = {}, {}, inf
         now = monotonic()
-        self._forget_missed(now - MISSED)
+        if not self._behind:
+            self._forget_missed(self._taken_at - MISSED)
         passed, self._taken_at = now - self._taken_at, now
         shed = self._count_shed()
         waiting = self._untold()
@@ -82,6 +87,7 @@ class NativeIntake:
         crowded = max(before, self._births) > CROWD and not prompt
         born = self._take_births(waiting, now, crowded)
         taken = self._take_notes()
+        born += self._take_parents(taken)
         short = sum(note[0] == BORN for note in taken)  # and whoever's birth came with the end
         self._births += crowd_of(short, passed)
         allowance = self.probe.allowance
@@ -93,10 +99,16 @@ class NativeIntake:
         told.sort(key=_TIME)
         return iter(told)
 
+    @property
+    def newest(self) -> int:
+        """The greatest id known so far: whoever has a smaller one did exist."""
+        return max(self._newest, self.probe.allowance.newest)
+
     def forget(self) -> None:
         """Forget what is kept between two takes, when the probe is closed."""
         self._missed.clear()
         self._waiting.clear()
+        self._count_shed()
         self._births = 0.0
 
     def find_missed(self, id: int) -> Untold | None:
@@ -114,30 +126,53 @@ class NativeIntake:
 
     def _take_births(self, waiting: dict[int, Any], now: float, crowded: bool) -> list[tuple[Any, ...]]:
         """Take the births of the living off them, oldest first."""
-        alive = self.probe.alive
         begun_until, until = (now - HELD_BACK, now - HELD_UNBEGUN) if crowded else (inf, inf)
         born: list[tuple[Any, ...]] = []
         self._waiting = {}
-        self._drop_births(waiting, len(waiting) - self.probe.buffer_limit)
+        self._drop_births(waiting, len(waiting) - self.probe.buffer_limit, now)
         for id, greenlet in waiting.items():
             origin = greenlet._greenscope_origin
             if origin is None:
                 continue
             t = greenlet._greenscope_born
-            if len(born) >= TAKEN or t > begun_until or (t > until and getattr(greenlet, "_state", None) == PENDING):
+            if len(born) >= TAKEN or t > begun_until or (t > until and is_due(greenlet)):
                 self._waiting[id] = greenlet
                 continue
-            write(greenlet, "_greenscope_origin", None)
-            known = untold(greenlet, origin)
-            if alive.get(id) is greenlet:
-                born.append((BORN, t, id, known))
-            else:
-                self._missed[id] = now, known
+            self._take_birth(born, now, id, greenlet, origin)
             breathe()
         if self._waiting:
             self.until = next(iter(self._waiting.values()))._greenscope_born
         if waiting:
-            self.newest = max(self.newest, next(reversed(waiting)))
+            self._scanned = max(self._scanned, next(reversed(waiting)))
+            self._newest = max(self._newest, self._scanned)
+        return born
+
+    def _take_birth(self, born: list[tuple[Any, ...]], now: float, id: int, greenlet: Any, origin: Origin) -> None:
+        """Take one off, and see whether it still lives."""
+        write(greenlet, "_greenscope_origin", None)
+        try:
+            known = untold(greenlet, origin)
+        except Exception:  # an attribute of the program's own raised
+            known = None, None, None, greenlet._greenscope_born, origin
+        if self.probe.alive.get(id) is greenlet:
+            born.append((BORN, known[3], id, known))
+        else:
+            self._missed[id] = now, known
+
+    def _take_parents(self, taken: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Take the births of those who have spawned what is told, though they are to wait themselves."""
+        alive, now = self.probe.alive, monotonic()
+        born: list[tuple[Any, ...]] = []
+        children = [note for note in taken if note[0] == BORN]
+        while children:
+            parent = children.pop()[3][4][1]
+            greenlet = alive.get(parent)
+            origin = getattr(greenlet, "_greenscope_origin", None)
+            if origin is not None:
+                before = len(born)
+                self._take_birth(born, now, parent, greenlet, origin)
+                self._waiting.pop(parent, None)
+                children += born[before:]
         return born
 
     def _untold(self) -> dict[int, Any]:
@@ -150,23 +185,30 @@ class NativeIntake:
                 newest = list(islice(reversed(alive.items()), most))
             except RuntimeError:  # somebody was born, or ended, before the look began
                 continue
-            if len(newest) < most or newest[-1][1]._greenscope_origin is None or newest[-1][0] in waiting:
+            if len(newest) < most or newest[-1][0] <= self._scanned:
                 break
             most *= 4
         newest.reverse()
-        waiting.update(one for one in newest if one[1]._greenscope_origin is not None)
+        # who is being registered just now has none yet
+        waiting.update(one for one in newest if getattr(one[1], "_greenscope_origin", None) is not None)
         return waiting
 
-    def _drop_births(self, waiting: dict[int, Any], count: int) -> None:
+    def _drop_births(self, waiting: dict[int, Any], count: int, now: float) -> None:
         """Give up the births that are too many, the oldest; who lives is known from the registry."""
         if count <= 0:
             return
+        given_up: list[tuple[Any, ...]] = []
         for id in list(islice(waiting, count)):
             greenlet = waiting.pop(id)
-            write(greenlet, "_greenscope_origin", None)
-            if not hasattr(greenlet, "_state"):
-                self.probe.raws[id] = greenlet
-        self._drop(BORN, count)
+            origin = greenlet._greenscope_origin
+            if origin is not None:
+                self._take_birth(given_up, now, id, greenlet, origin)
+                if not hasattr(greenlet, "_state"):
+                    self.probe.raws[id] = greenlet
+        for note in given_up:
+            self._drop(BORN, 1)
+            if note[2] in self.probe.killing:
+                self._drop("kill_requested", 1)
 
     # -- notes
 
@@ -192,8 +234,10 @@ class NativeIntake:
                 taken.append(note)
             breathe()
         del buffer[:at]
-        if buffer:
-            self.until = min(self.until, buffer[0][1])
+        self._behind = bool(buffer)
+        for note in buffer[:]:
+            self.until = min(self.until, oldest_in(note))
+            breathe()
         return taken
 
     def _add_births(
@@ -206,7 +250,7 @@ class NativeIntake:
     def _add_birth(self, taken: list[tuple[Any, ...]], id: int, known: Untold | None) -> None:
         if known is not None:
             taken.append((BORN, known[3], id, known))
-            self.newest = max(self.newest, id)
+            self._newest = max(self._newest, id)
 
     # -- what was only counted
 
@@ -225,3 +269,20 @@ class NativeIntake:
 
     def _drop(self, kind: str, count: int) -> None:
         self.dropped[kind] = self.dropped.get(kind, 0) + count
+
+
+def is_due(greenlet: Any) -> bool:
+    """Tell whether a greenlet stands in its hub's ready queue and has not begun."""
+    return getattr(greenlet, "_state", None) == PENDING and greenlet._timer is None
+
+
+def oldest_in(note: tuple[Any, ...]) -> float:
+    """Return when the oldest thing happened of which a note tells."""
+    births = note[-1] if note[0] == "ended" or note[0] in _WITH_BIRTH else None
+    if births is None:
+        oldest = note[1]
+    elif note[0] == "ended":
+        oldest = min(births[3])
+    else:
+        oldest = births[3]
+    return float(oldest)

@@ -212,12 +212,15 @@ def test_group_that_closes_while_the_buffer_is_full_is_told_later(
     probe.drain()
     pool = Pool(3)
     number = pool._greenscope_id  # type: ignore[attr-defined]
-    others = [Group() for _ in range(5)]
+    sleeper = thread.call(spawn, sleep, 60)
+    probe.drain()
+    others = [Group([sleeper]) for _ in range(5)]  # each of them is a note
     del pool
     probe.drain()
     told = drain_until(probe, lambda seen: any(e.kind == "group_closed" and e.group == number for e in seen))
     assert sum(event.kind == "group_closed" for event in told) == 1
     assert len(others) == 5
+    thread.call(sleeper.kill)
 
 
 class Strict(Greenlet):

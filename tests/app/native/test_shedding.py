@@ -392,7 +392,7 @@ def test_those_whose_end_was_dropped_are_forgotten(thread: RuntimeThread) -> Non
         assert {greenlet._greenscope_id for greenlet in greenlets} <= known  # type: ignore[attr-defined]
 
         def end_in_a_crowd() -> None:
-            groups = [Group() for _ in range(50)]  # each of them is a note
+            groups = [Group(greenlets[:1]) for _ in range(50)]  # each of them is a note
             assert len(groups) == 50
             crowd = [spawn(flag.wait) for _ in range(40)]
             flag.set()
