@@ -132,10 +132,18 @@ def test_demo_that_a_shell_put_into_the_background_ends_on_sigint(tmp_path: Path
     command = ["sh", "-c", script, sys.executable, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as shell:
         assert shell.stdout is not None
-        demo = int(shell.stdout.readline())
+        demo, status = int(shell.stdout.readline()), ""
         wait_for_file(tmp_path / "url", shell)
-        os.kill(demo, signal.SIGINT)
-        assert shell.communicate(timeout=10)[0] == "130\n"
+        for _ in range(3):  # Python loses one that comes while it lets go of an import's lock: as by hand, once more
+            os.kill(demo, signal.SIGINT)
+            try:
+                status, _ = shell.communicate(timeout=5)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        else:
+            os.kill(demo, signal.SIGKILL)
+        assert status == "130\n"
     assert "KeyboardInterrupt" not in (tmp_path / "err").read_text()
 
 
