@@ -26,8 +26,8 @@ from greenscope.app.spawnables import ArgumentErrors, Spawnables, UnknownSpawnab
 
 #: seconds that a request waits for the hub's answer before it says `queued`
 ANSWER_TIMEOUT = 2.0
-#: beyond the probe's own time-out, for a hub that does not turn at all
-GRACE = 0.25
+#: beyond the probe's own time-out, which it looks at with each tick: three of them, for a hub that does not turn at all
+GRACE = 0.75
 KEPT_ANSWERS = 1000
 KEPT_SECONDS = 300.0
 MAX_SIZE = 1_000_000
