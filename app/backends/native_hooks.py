@@ -327,15 +327,12 @@ def make_hooks(
         if alive.get(id, 0) is not greenlet:
             return
         now = clock()
-        birth = birth_of(greenlet)
-        if birth is None:
-            killing[id] = now
-        elif id not in killing:  # its birth will tell
-            killing[id] = now
-            if birth_of(greenlet) is not None:  # looked at last: it may be told by now
-                return
-            birth = None
-        note_of("kill_requested", now, greenlet, None, birth)
+        if id in killing and getattr(greenlet, "_greenscope_origin", None) is not None:
+            note_of("kill_requested", now, greenlet, None, birth_of(greenlet))
+            return
+        killing[id] = now  # its birth will tell
+        if getattr(greenlet, "_greenscope_origin", None) is None:  # looked at last: it may be told by now
+            note_of("kill_requested", now, greenlet, None, None)
 
     def on_grouped(group: Any, greenlet: Any) -> None:
         change("grouped", group, greenlet)
@@ -349,15 +346,14 @@ def make_hooks(
         if not is_known and not (isinstance(greenlet, Greenlet) and greenlet._state == NEW):
             return
         number = number_of(group)
-        birth = birth_of(greenlet) if is_known else None
-        if not is_known or (birth is not None and kind == "grouped"):  # its birth will tell
+        fresh = is_known and getattr(greenlet, "_greenscope_origin", None) is not None
+        if not is_known or (fresh and kind == "grouped"):  # its birth will tell
             others = [one for one in getattr(greenlet, "_greenscope_groups", None) or () if one != number]
             into = [one for one in others if one in groups] + [number] * (kind == "grouped")
             write(greenlet, "_greenscope_groups", tuple(into) or None)
-            if not is_known or birth_of(greenlet) is not None:  # as above
+            if not is_known or getattr(greenlet, "_greenscope_origin", None) is not None:  # as above
                 return
-            birth = None
-        note_of(kind, clock(), greenlet, number, birth)
+        note_of(kind, clock(), greenlet, number, birth_of(greenlet) if fresh else None)
 
     def number_of(group: Any) -> int:
         number: int = getattr(group, "_greenscope_id", 0)
