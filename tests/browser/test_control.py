@@ -9,8 +9,8 @@ Visit = Callable[[Any], Any]
 LIVE = '#badge[data-link="live"]'
 
 
-def test_kill_says_what_it_will_do_and_then_what_was_seen(tab: Any) -> None:
-    page = tab.open("/greenlets?state=live&q=fetch")
+def test_kill_says_what_it_will_do_and_then_what_was_seen(start_observed: Start, visit: Visit) -> None:
+    page = visit(start_observed("--still")).open("/greenlets?state=live&q=fetch")
     link = page.locator("#rows a[data-row]").nth(8)
     link.click()
     page.wait_for_selector("#drawer article.detail")
