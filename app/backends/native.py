@@ -80,7 +80,6 @@ class NativeProbe:
         self.faults: list[str] = []
         #: everything that has not ended, by id
         self.alive: dict[int, Any] = {}
-        self.known: dict[int, GreenletRecord] = {}
         self.killing: dict[int, float] = {}
         self._groups: dict[int, weakref.ref[Any]] = {}
         #: groups that are new, and since when: told before anything that may tell of their members
@@ -98,6 +97,7 @@ class NativeProbe:
             self.allowance,
         )
         self.spawned = self.hooks.on_spawned
+        self.spawned_raw = self.hooks.on_adopted
         self.kill_requested = self.hooks.on_kill_requested
         self.grouped = self.hooks.on_grouped
         self.ungrouped = self.hooks.on_ungrouped
@@ -195,10 +195,6 @@ class NativeProbe:
             (ended if greenlet._exc_info is None else self.hooks.on_failed)([greenlet])
 
     # -- hooks: in the hub's thread; those that run for every greenlet are in native_hooks
-
-    def spawned_raw(self, raw: Any) -> None:
-        """Register a raw greenlet that was started."""
-        self.hooks.on_adopted(raw)
 
     def group_opened(self, group: Any) -> None:
         """Register a Group or Pool."""

@@ -219,7 +219,7 @@ def make_hooks(
             return
         fresh: list[Any] = [greenlet._greenscope_origin for greenlet in greenlets]
         if killing:  # who survives that is told as well
-            fresh = [None if id in killing else origin for id, origin in zip(ended, fresh, strict=True)]
+            fresh = [None if id in killing else one for id, one in zip(ended, fresh, strict=True)]
         if not all(fresh):
             known = list(map(not_, fresh))
             note_ends(kind, list(compress(ended, known)), list(compress(greenlets, known)))
@@ -271,20 +271,21 @@ def make_hooks(
             if kind == LIVED:
                 allowance.left -= fresh
             take_off(greenlets)
+        put(("ended", clock(), kind, ended, accounts, births), kind, len(ended), fresh)
+
+    def put(noted: tuple[Any, ...], kind: str, count: int, births: int) -> None:
+        """Note so many events of a kind, with so many births; count them as dropped where there is no room."""
         if len(buffer) < limit:
-            note(("ended", clock(), kind, ended, accounts, births))
+            note(noted)
             return
-        drop(kind, len(ended))
-        if fresh:
-            drop(BORN, fresh)
+        drop(kind, count)
+        if births:
+            drop(BORN, births)
 
     def birth_of(greenlet: Any) -> Untold | None:
         """Return what a note has to tell of one of which nothing was told, None of others."""
         origin = getattr(greenlet, "_greenscope_origin", None)
         return None if origin is None else untold(greenlet, origin)
-
-    def lives(id: Any, greenlet: Any) -> bool:
-        return alive.get(id) is greenlet
 
     def take(id: Any, greenlet: Any) -> bool:
         """Take a greenlet out of the registry, once; False when it is not there. Another thread may do the same."""
@@ -304,23 +305,14 @@ def make_hooks(
             birth = birth_of(greenlet)
             if birth is not None:
                 take_off([greenlet])
-            if len(buffer) < limit:
-                note((kind, clock(), id, greenlet._greenscope_account, greenlet._exc_info, birth))
-                continue
-            drop(kind, 1)
-            if birth is not None:
-                drop(BORN, 1)
+            noted = kind, clock(), id, greenlet._greenscope_account, greenlet._exc_info, birth
+            put(noted, kind, 1, birth is not None)
 
     def note_of(kind: str, t: float, greenlet: Any, group: int | None, birth: Untold | None) -> None:
         """Note what happens to one that lives, with its birth when that was not told (None: it was)."""
         if birth is not None:
             take_off([greenlet])
-        if len(buffer) < limit:
-            note((kind, t, greenlet._greenscope_id, group, birth))
-            return
-        drop(kind, 1)
-        if birth is not None:
-            drop(BORN, 1)
+        put((kind, t, greenlet._greenscope_id, group, birth), kind, 1, birth is not None)
 
     def on_kill_requested(greenlet: Any) -> None:
         id: Any = getattr(greenlet, "_greenscope_id", None)
@@ -342,7 +334,7 @@ def make_hooks(
 
     def change(kind: str, group: Any, greenlet: Any) -> None:
         id: Any = getattr(greenlet, "_greenscope_id", None)
-        is_known = lives(id, greenlet)
+        is_known = alive.get(id) is greenlet
         if not is_known and not (isinstance(greenlet, Greenlet) and greenlet._state == NEW):
             return
         number = number_of(group)

@@ -12,7 +12,6 @@ registered. If it is not, it has ended meanwhile: either it was counted as a sho
 somebody who saw the birth gone. Such births are kept for a moment, for ends that may come without (`find_missed`).
 """
 
-from collections.abc import Iterator
 from itertools import islice
 from math import inf
 from operator import itemgetter
@@ -70,8 +69,8 @@ class NativeIntake:
         #: those that live and were left for the next time
         self._waiting: dict[int, Any] = {}
 
-    def take(self, prompt: bool = False) -> Iterator[tuple[Any, ...]]:
-        """Give what is to be told, in order: each birth, and each end, in a tuple of its own.
+    def take(self, prompt: bool = False) -> list[tuple[Any, ...]]:
+        """Return what is to be told, in order: each birth, and each end, in a tuple of its own.
 
         A birth is (BORN, t, id, untold), an end (kind, t, id, account, exc_info). With `prompt` no birth is left for
         the next time but what is too much for one.
@@ -87,7 +86,7 @@ class NativeIntake:
         crowded = max(before, self._births) > CROWD and not prompt
         born = self._take_births(waiting, now, crowded)
         taken = self._take_notes()
-        born += self._take_parents(taken)
+        born += self._take_parents(taken, now)
         short = sum(note[0] == BORN for note in taken)  # and whoever's birth came with the end
         self._births += crowd_of(short, passed)
         allowance = self.probe.allowance
@@ -97,7 +96,7 @@ class NativeIntake:
         self.count += len(told) + 2 * shed
         breathe()
         told.sort(key=_TIME)
-        return iter(told)
+        return told
 
     @property
     def newest(self) -> int:
@@ -159,9 +158,9 @@ class NativeIntake:
         else:
             self._missed[id] = now, known
 
-    def _take_parents(self, taken: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    def _take_parents(self, taken: list[tuple[Any, ...]], now: float) -> list[tuple[Any, ...]]:
         """Take the births of those who have spawned what is told, though they are to wait themselves."""
-        alive, now = self.probe.alive, monotonic()
+        alive = self.probe.alive
         born: list[tuple[Any, ...]] = []
         children = [note for note in taken if note[0] == BORN]
         while children:

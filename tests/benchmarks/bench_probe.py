@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_probe.py [WORK ...] [--rounds N]
 
 `+us` is the difference to the plain program per item, `x` the ratio of times, for tasks that of throughputs. `floor` is
-what hooks add that only note who lives, since when, and spawned by which line. The bounds in us were set on a machine
+what hooks add that only note who lives, since when, and spawned by whose code. The bounds in us were set on a machine
 of which the first line tells how this one compares. Exits with 1 when a bound is not kept.
 """
 

@@ -3,7 +3,7 @@
 WATCHING is `events` (the probe is attached without accounting; four times a second, as the dashboard does, what it has
 noted is taken, and thrown away), `hooks` (the same with accounting), `watched` (watch() with its server thread), `page`
 (the same, and a client that keeps the greenlets' page open in another process) or `floor` (hooks that note who lives,
-since when and spawned by which line, and tell nobody: below that there is nothing to show).
+since when and spawned by whose code, and tell nobody: below that there is nothing to show).
 
 Plain and watched rounds alternate in one process, and the best of each counts: a process keeps where it got its memory
 and a machine its mood, which differ more from run to run than what is measured here. Of gaps the median counts.
@@ -101,7 +101,7 @@ class Floor(Instrument):
             hooks.depth = STARTED
             id = greenlet._greenscope_id = next(ids)
             greenlet._greenscope_born = now()
-            greenlet._greenscope_origin = frame.f_code, frame.f_lasti
+            greenlet._greenscope_origin = frame.f_code
             alive[id] = greenlet
 
         def lived(greenlets: list[Any]) -> None:

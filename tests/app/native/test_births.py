@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import sys
 import weakref
 from time import monotonic
 from typing import Any
@@ -301,3 +302,87 @@ def test_who_is_cut_short_at_its_birth_is_known_to_live() -> None:
         greenlet.kill()
     finally:
         probe.close()
+
+
+@pytest.mark.parametrize("step", ["write", "untold"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_who_ends_while_its_birth_is_taken_is_told_or_counted_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch, thread: RuntimeThread, probe: NativeProbe, step: str, fails: bool
+) -> None:
+    """The hub ends it just before the birth is taken off, or just after it."""
+    flag, ended = Flag(), []
+
+    def live() -> None:
+        flag.wait()
+        if fails:
+            raise LookupError
+
+    def end_first(greenlet: Greenlet, *others: Any) -> Any:
+        if greenlet in greenlets and not ended:
+            ended.append(greenlet)
+            thread.call(lambda: [flag.set(), joinall(greenlets), sleep(0)])
+        return real(greenlet, *others)
+
+    real = getattr(native_intake, step)
+    probe.drain()
+    probe.allowance.left = 0.0
+    greenlets = thread.call(lambda: [spawn(live) for _ in range(2)])
+    for greenlet in greenlets:
+        greenlet._report_error = lambda *_: None
+    monkeypatch.setattr(native_intake, step, end_first)
+    events = [*probe.drain().events, *probe.drain().events]
+    assert ended, "in the midst of it"
+    for greenlet in greenlets:
+        told = [event for event in events if event.greenlet == greenlet._greenscope_id]
+        kinds = [event.kind for event in told if event.kind != "started"]
+        assert kinds == ["spawned", "failed"] if fails else kinds in ([], ["spawned", "succeeded"])
+        assert all(event.record.function.endswith("live") for event in told if event.record)
+    assert probe.told.known.keys() <= probe.alive.keys()
+
+
+def test_lives_are_told_or_counted_once_each_while_both_threads_are_at_them(thread: RuntimeThread) -> None:
+    probe = NativeProbe()
+    probe.attach()
+    told: dict[str, int] = {"spawned": 0, "succeeded": 0, "failed": 0}
+    first = {event.greenlet for event in probe.drain().events if event.kind == "spawned"}
+    interval = sys.getswitchinterval()
+
+    def take() -> bool:
+        drained = probe.drain()
+        for kind, count in drained.dropped.items():
+            told[kind] += count
+        for event in drained.events:
+            if event.kind in told and event.greenlet not in first:
+                told[event.kind] += 1
+        return bool(drained.events or drained.dropped)
+
+    def fail() -> None:
+        raise LookupError
+
+    def live() -> int:
+        for number in range(300):
+            some = [spawn(*((sleep, 0.0) if at % 3 else (int,))) for at in range(20)]
+            some.append(spawn(fail))
+            some[-1]._report_error = lambda *_: None  # type: ignore[method-assign]
+            joinall(some)
+            if number % 50 == 0:
+                sleep(0.001)
+        return 300 * 21
+
+    try:
+        sys.setswitchinterval(1e-6)
+        running = thread.submit(live)
+        while not running.done():
+            take()
+        thread.call(sleep, 0)
+        while take():
+            pass
+        living = len(probe.told.known.keys() - first)
+        assert probe.told.known.keys() <= probe.alive.keys()
+    finally:
+        sys.setswitchinterval(interval)
+        probe.close()
+    lived = running.result()
+    assert told["failed"] == 300
+    assert told["spawned"] == told["succeeded"] + told["failed"] + living
+    assert lived <= told["spawned"] <= lived + 2, "and those that called"
