@@ -19,9 +19,9 @@ from typing import Any
 
 from greenscope.runtime.interruption import AT_THE_END, is_programs
 
-#: how many calls stand between the hook `spawned` and the program: itself and start(), spawn() before them, and where
-#: that is a Group's, its start()
-STARTED, SPAWNED, SPAWNED_INTO = 2, 3, 4
+#: how many calls stand between the hook `spawned` and the program: itself and start(), spawn() before them; where that
+#: is a Group's, its start(), or the mapping method that spawns
+STARTED, SPAWNED, SPAWNED_INTO, SPAWNED_MAPPED = 2, 3, 4, 4
 
 #: writes what an observer keeps at a greenlet whose class has a __setattr__ of its own that refused it; slower than `=`
 write = object.__setattr__

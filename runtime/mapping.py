@@ -40,6 +40,10 @@ class MappingMixin:
         """Start a call; returns what has get(), rawlink() and the state of a Greenlet. May block for a free slot."""
         raise NotImplementedError
 
+    def _mapped_spawn(self) -> Callable[..., Any]:
+        """Return spawn(), or what does the same with fewer calls, for positional arguments alone."""
+        return self.spawn
+
     def _apply_immediately(self) -> bool:
         """Return True when apply() has to make the call itself, lest it waits for itself."""
         raise NotImplementedError
@@ -89,7 +93,7 @@ class MappingMixin:
         Raises the error of the first item in order that failed; the others go on. When it is interrupted while spawn()
         waits for a slot, no more is spawned (difference 1).
         """
-        spawn = self.spawn
+        spawn = self._mapped_spawn()
         greenlets = []
         for item in iterable:
             greenlets.append(spawn(func, item))  # a comprehension would be a frame more up to Python 3.11
@@ -111,7 +115,8 @@ class MappingMixin:
 
         At most `maxsize` results are made before they are read (None: as many as there are items).
         """
-        return IMap.spawn(func, zip(*iterables, strict=False), spawn=self.spawn, maxsize=maxsize, _zipped=True)
+        spawn = self._mapped_spawn()
+        return IMap.spawn(func, zip(*iterables, strict=False), spawn=spawn, maxsize=maxsize, _zipped=True)
 
     def imap_unordered(
         self, func: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
@@ -120,7 +125,8 @@ class MappingMixin:
 
         At most `maxsize` results are made before they are read (None: as many as there are items).
         """
-        return IMapUnordered.spawn(func, zip(*iterables, strict=False), spawn=self.spawn, maxsize=maxsize, _zipped=True)
+        spawn = self._mapped_spawn()
+        return IMapUnordered.spawn(func, zip(*iterables, strict=False), spawn=spawn, maxsize=maxsize, _zipped=True)
 
 
 class Failure:

@@ -22,7 +22,7 @@ from greenscope.runtime.event import Event
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet, getcurrent
 from greenscope.runtime.hub import get_hub
-from greenscope.runtime.instruments import SPAWNED, SPAWNED_INTO, hooks, write
+from greenscope.runtime.instruments import SPAWNED, SPAWNED_INTO, SPAWNED_MAPPED, hooks, write
 from greenscope.runtime.interruption import is_programs
 from greenscope.runtime.lock import DummySemaphore, Semaphore
 from greenscope.runtime.mapping import MappingMixin
@@ -95,7 +95,12 @@ class Group(MappingMixin):
         members.add(greenlet)
         if greenlet.__class__ is Greenlet and greenlet._links is None:  # what rawlink() does, without the call
             greenlet._links = [self._discard]
-            if greenlet._state >= VALUE:  # looked at last: another thread may have ended it meanwhile
+            state = greenlet._state  # looked at last: another thread may have ended it meanwhile
+            if not state:  # and it is in no group: it would have a link
+                if hooks.grouped:
+                    greenlet._greenscope_groups = self._greenscope_groups  # its start will tell
+                return
+            if state >= VALUE:
                 greenlet.hub.run_callback(greenlet._notify_links)
         else:
             try:
@@ -106,10 +111,7 @@ class Group(MappingMixin):
                 members.discard(greenlet)
                 raise
         if hooks.grouped:
-            if greenlet.__class__ is Greenlet and not greenlet._state and greenlet._greenscope_groups is None:
-                greenlet._greenscope_groups = self._greenscope_groups  # its start will tell
-            else:
-                self._tell_of(greenlet)
+            self._tell_of(greenlet)
 
     def _tell_of(self, greenlet: Any) -> None:
         """Let observers know of a member."""
@@ -244,6 +246,21 @@ class Group(MappingMixin):
                     self.discard(greenlet)
 
     # -- what the mapping methods ask
+
+    def _mapped_spawn(self) -> Any:
+        spawn: Any = self.spawn
+        start: Any = self.start
+        plain = getattr(spawn, "__func__", None) is Group.spawn and getattr(start, "__func__", None) in _STARTS
+        return self._spawn_mapped if plain else spawn
+
+    def _spawn_mapped(self, *args: Any) -> Any:
+        """Do as spawn() does when neither it nor start() was overridden, with calls that can be told beforehand."""
+        greenlet = self.greenlet_class(*args)
+        self.add(greenlet)
+        if hooks.on_spawn is not None:
+            hooks.depth = SPAWNED_MAPPED
+        greenlet.start()
+        return greenlet
 
     def _apply_immediately(self) -> bool:
         return getcurrent() in self
@@ -382,3 +399,7 @@ class Pool(Group):
         else:
             slots.release()
         return True
+
+
+#: what _spawn_mapped() may stand for
+_STARTS = (Group.start, Pool.start)

@@ -257,3 +257,45 @@ def test_imap_that_is_killed_ends_its_readers(method: str, begun: bool) -> None:
     assert reader.dead
     assert pool._semaphore.counter == 2
     assert pool.waiting_count() == 0
+
+
+class CountsSpawns(Pool):
+    spawned = 0
+
+    def spawn(self, *args: Any, **kwargs: Any) -> Any:
+        self.spawned += 1
+        return super().spawn(*args, **kwargs)
+
+
+class CountsStarts(Pool):
+    spawned = 0
+
+    def start(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:
+        self.spawned += 1
+        super().start(greenlet, blocking, timeout)
+
+
+class CountsAdds(Pool):
+    spawned = 0
+
+    def add(self, greenlet: Any, blocking: bool = True, timeout: float | None = None) -> None:
+        self.spawned += 1
+        super().add(greenlet, blocking, timeout)
+
+
+@pytest.mark.parametrize("pool_class", [CountsSpawns, CountsStarts, CountsAdds])
+@pytest.mark.parametrize("mapping", ["map", "imap", "imap_unordered"])
+def test_mapping_methods_go_by_what_the_program_has_overridden(pool_class: Any, mapping: str) -> None:
+    pool = pool_class(2)
+    assert sorted(getattr(pool, mapping)(abs, [-1, -2, -3])) == [1, 2, 3]
+    assert pool.spawned == 3
+
+
+@pytest.mark.parametrize("name", ["spawn", "start"])
+def test_mapping_methods_go_by_what_was_replaced_at_the_pool_itself(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    pool = Pool(2)
+    original = getattr(pool, name)
+    calls = []
+    monkeypatch.setattr(pool, name, lambda *args: calls.append(args) or original(*args))
+    assert pool.map(abs, [-1, -2]) == [1, 2]
+    assert len(calls) == 2
