@@ -24,12 +24,31 @@ from typing import Any
 from greenscope.runtime.instruments import write
 from greenscope.runtime.interruption import is_programs
 
-__all__ = ["Account", "clear_account", "close_account", "keep_accounts", "open_account", "pass_turn", "write_account"]
+__all__ = [
+    "Account",
+    "account_of",
+    "clear_account",
+    "close_account",
+    "keep_accounts",
+    "open_account",
+    "pass_on",
+    "pass_turn",
+    "write_slice",
+]
 
 
-#: when it began, then run, ready, switches and longest slice, in seconds and number; or, of a life without a wait, when
-#: its one slice began and ended
-Account = tuple[float, float, float, int, float] | tuple[float, float]
+#: when it began, then run, ready, switches and longest slice, in seconds and number
+Account = tuple[float, float, float, int, float]
+
+
+def account_of(task: Any) -> Account | None:
+    """Return the account of a task that has ended; None when none was kept."""
+    account: Account | None = task._greenscope_account
+    if account is None and task._greenscope_ended is not None:
+        began = task._greenscope_began
+        run = task._greenscope_ended - began
+        return began, run, 0.0, 1, run
+    return account
 
 
 def clear_account(raw: Any) -> None:
@@ -81,7 +100,7 @@ def close_account(raw: Any, task: Any, hub: Any) -> None:
     began, since = hub.now, raw.since
     hub.now = now
     if not since or since == began:
-        write(task, "_greenscope_account", (began, now))
+        write_slice(task, began, now)
         return
     last = now - began
     run, longest = raw.run_time + last, raw.longest_run
@@ -90,14 +109,20 @@ def close_account(raw: Any, task: Any, hub: Any) -> None:
     try:
         task._greenscope_account = account
     except BaseException as error:
-        write_account(task, account, hub, error)
+        write(task, "_greenscope_account", account)
+        pass_on(error, hub)
     # as clear_account() does, without the call
     raw.run_time = raw.wait_time = raw.longest_run = raw.since = raw.parked_at = 0.0
     raw.switches = 0
 
 
-def write_account(task: Any, account: Account, hub: Any, error: BaseException) -> None:
-    """Hand a task its account though its __setattr__ raised; a signal's error goes to the main greenlet."""
-    write(task, "_greenscope_account", account)
+def write_slice(task: Any, began: float, ended: float) -> None:
+    """Note of a task that it had one slice: by far the most have, and what is no tuple is no work for the collector."""
+    write(task, "_greenscope_began", began)
+    write(task, "_greenscope_ended", ended)
+
+
+def pass_on(error: BaseException, hub: Any) -> None:
+    """Pass what a task's __setattr__ raised, or a signal's handler meanwhile, on to the main greenlet if it is that."""
     if is_programs(error):
         hub.run_callback(hub.on_loop_fault, error)

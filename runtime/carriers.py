@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import greenlet
 
-from greenscope.runtime.accounting import clear_account, close_account, write_account
+from greenscope.runtime.accounting import clear_account, close_account, pass_on, write_slice
 
 if TYPE_CHECKING:
     from greenscope.runtime.hub import Hub
@@ -107,9 +107,11 @@ class Carrier(greenlet):
                     if began and began == hub.now:  # one slice, by far the most frequent life: without the call
                         hub.now = now = monotonic()
                         try:
-                            task._greenscope_account = began, now
+                            task._greenscope_began = began
+                            task._greenscope_ended = now
                         except BaseException as error:
-                            write_account(task, (began, now), hub, error)
+                            write_slice(task, began, now)
+                            pass_on(error, hub)
                     elif hub.now:
                         close_account(self, task, hub)
                     task._on_value(value)

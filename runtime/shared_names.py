@@ -20,6 +20,8 @@ _NAMES = (
     "_greenscope_id",
     "_greenscope_born",
     "_greenscope_origin",
+    "_greenscope_began",
+    "_greenscope_ended",
     "_greenscope_account",
     "_greenscope_groups",
     "kwargs",

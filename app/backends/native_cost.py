@@ -16,7 +16,7 @@ class _Twin:
     """Looks to the hooks like a greenlet."""
 
     hub = _name = _run = None
-    _greenscope_account = _greenscope_groups = _greenscope_origin = None
+    _greenscope_groups = _greenscope_origin = None
     _greenscope_id = 0
 
     def spawning_greenlet(self) -> "_Twin":

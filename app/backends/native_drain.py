@@ -221,9 +221,6 @@ def ended(id: int, kind: Any, account: Account | None, now: float) -> GreenletSa
     """Return where the time of a life went that ended `now` (None: nothing was accounted)."""
     if account is None:
         return make.sample(id, kind)
-    if len(account) == 2:
-        run = account[1] - account[0]
-        return make.sample(id, kind, None, None, run, 0.0, 0.0, 1, run)
     began, run, ready, switches, longest = account
     wait = max(0.0, now - began - run - ready)
     return make.sample(id, kind, None, None, run, ready, wait, switches, longest)

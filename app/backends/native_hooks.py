@@ -47,6 +47,8 @@ from typing import Any, NamedTuple
 import greenscope.runtime
 from greenscope.app.backends.frames import under
 from greenscope.app.backends.short_lives import Allowance
+from greenscope.runtime.accounting import account_of
+from greenscope.runtime.carriers import Carrier
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.instruments import STARTED, hooks, write
 from greenscope.runtime.interruption import is_programs
@@ -111,6 +113,7 @@ def make_hooks(
     frame_at = sys._getframe
     clock = monotonic
     files = _BETWEEN
+    carried = Carrier.run.__code__
     forget = alive.pop
     #: a reference to who spawned last, and its id: most have many children in a row
     latest: Any = None
@@ -142,6 +145,8 @@ def make_hooks(
                 break
             back = frame.f_back
             if back is None:
+                if code is carried:  # nothing ever stands before that
+                    own_code = code
                 break
             frame = back
             code = frame.f_code
@@ -256,7 +261,7 @@ def make_hooks(
     def note_ends(kind: str, ended: list[int], greenlets: list[Any]) -> None:
         if not ended:
             return
-        accounts = [greenlet._greenscope_account for greenlet in greenlets]
+        accounts = [account_of(greenlet) for greenlet in greenlets]
         origins = [greenlet._greenscope_origin for greenlet in greenlets]
         births: Births | None = None
         fresh = len(origins) - origins.count(None)
@@ -305,7 +310,7 @@ def make_hooks(
             birth = birth_of(greenlet)
             if birth is not None:
                 take_off([greenlet])
-            noted = kind, clock(), id, greenlet._greenscope_account, greenlet._exc_info, birth
+            noted = kind, clock(), id, account_of(greenlet), greenlet._exc_info, birth
             put(noted, kind, 1, birth is not None)
 
     def note_of(kind: str, t: float, greenlet: Any, group: int | None, birth: Untold | None) -> None:
@@ -315,15 +320,18 @@ def make_hooks(
         put((kind, t, greenlet._greenscope_id, group, birth), kind, 1, birth is not None)
 
     def on_kill_requested(greenlet: Any) -> None:
-        id: Any = getattr(greenlet, "_greenscope_id", None)
+        try:
+            id: Any = greenlet._greenscope_id
+        except AttributeError:
+            return
         if alive.get(id, 0) is not greenlet:
             return
         now = clock()
-        if id in killing and getattr(greenlet, "_greenscope_origin", None) is not None:
+        if id in killing and greenlet._greenscope_origin is not None:
             note_of("kill_requested", now, greenlet, None, birth_of(greenlet))
             return
         killing[id] = now  # its birth will tell
-        if getattr(greenlet, "_greenscope_origin", None) is None:  # looked at last: it may be told by now
+        if greenlet._greenscope_origin is None:  # looked at last: it may be told by now
             note_of("kill_requested", now, greenlet, None, None)
 
     def on_grouped(group: Any, greenlet: Any) -> None:

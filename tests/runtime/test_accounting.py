@@ -47,11 +47,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
 
 def account_of(ended: Greenlet) -> tuple[float, float, int, float]:
     """Return run, ready, switches and longest slice of a greenlet that has ended."""
-    account = ended._greenscope_account
+    account = accounting.account_of(ended)
     assert account is not None
-    if len(account) == 2:
-        run = account[1] - account[0]
-        return run, 0.0, 1, run
     return account[1:]
 
 
@@ -261,7 +258,7 @@ def test_life_that_began_while_accounts_were_kept_and_ends_later_has_none(work: 
     hub.accounted = False
     joinall([greenlet])
     assert hub.now == 0.0
-    assert greenlet._greenscope_account is None
+    assert accounting.account_of(greenlet) is None
     hub.accounted = True
     sleep(0)
 
@@ -275,6 +272,5 @@ def test_what_a_raw_greenlet_waits_within_a_greenlets_slice_is_no_run_time(work:
     waits, other = spawn(outer), spawn(work, 10)
     joinall([waits, other])
     account = waits._greenscope_account
-    assert account is not None
-    assert len(account) == 5, "it was not one slice"
+    assert account is not None, "it was not one slice"
     assert account[1] <= 3.0

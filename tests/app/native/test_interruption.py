@@ -8,6 +8,7 @@ import pytest
 
 from greenscope.app.backends.native import NativeProbe
 from greenscope.runtime import Greenlet, joinall, sleep, spawn
+from greenscope.runtime.accounting import account_of
 from greenscope.runtime.every import every
 from tests.app.native.probing import kinds_of
 
@@ -51,19 +52,19 @@ def test_ctrl_c_in_a_birth_reaches_the_program_which_is_watched_on(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("lives", ["without a wait", "with one"])
-def test_ctrl_c_while_an_account_is_handed_over_reaches_the_program(probe: NativeProbe, lives: str) -> None:
+@pytest.mark.parametrize("handed", ["_greenscope_began", "_greenscope_ended", "_greenscope_account"])
+def test_ctrl_c_while_an_account_is_handed_over_reaches_the_program(probe: NativeProbe, handed: str) -> None:
     class Interrupted(Greenlet):
         def __setattr__(self, name: str, value: Any) -> None:
-            if name == "_greenscope_account":
+            if name == handed:
                 signal.raise_signal(signal.SIGINT)
             super().__setattr__(name, value)
 
     sleep(0.001)  # accounts are kept
-    task = Interrupted.spawn(*((int,) if lives == "without a wait" else (sleep, 0.001)))
+    task = Interrupted.spawn(*((sleep, 0.001) if handed == "_greenscope_account" else (int,)))
     with pytest.raises(KeyboardInterrupt):
         sleep(5)
-    assert task._greenscope_account is not None
+    assert account_of(task) is not None
     joinall([task, spawn(int)])
 
 
