@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: seconds for which one of a crowd may be about to end, and for which one that has not begun may
 HELD_BACK, HELD_UNBEGUN = 0.02, 1.0
+#: so many are held back at most; while there are, nobody who was born later is looked at
+HELD_MOST = 2_000
 #: seconds for which a birth is kept whose end may be noted without it
 MISSED = 1.0
 #: what is told per drain, where each greenlet of a batch counts
@@ -49,7 +51,7 @@ class NativeIntake:
         self.probe = probe
         #: everything that has happened so far, told or counted
         self.count = 0
-        #: the greatest id among the births taken so far
+        #: the greatest id known so far
         self._newest = 0
         #: when the oldest thing happened that is not told, in monotonic seconds
         self.until = inf
@@ -64,10 +66,12 @@ class NativeIntake:
         self._missed: dict[int, tuple[float, Untold]] = {}
         #: whether the last take has left notes for the next one
         self._behind = False
-        #: the greatest id among those that lived when it was looked last
-        self._scanned = 0
+        #: the greatest id among those that were looked at, and among those that the running take looks at
+        self._scanned = self._last = 0
         #: those that live and were left for the next time
         self._waiting: dict[int, Any] = {}
+        #: how many were not even looked at, at least, and when the first of them was born
+        self._more, self._unseen = 0, inf
 
     def take(self, prompt: bool = False) -> list[tuple[Any, ...]]:
         """Return what is to be told, in order: each birth, and each end, in a tuple of its own.
@@ -82,6 +86,7 @@ class NativeIntake:
         passed, self._taken_at = now - self._taken_at, now
         shed = self._count_shed()
         waiting = self._untold()
+        self._drop_births(waiting, len(waiting) + self._more - self.probe.buffer_limit, now)
         before, self._births = self._births, crowd_of(len(waiting) - len(self._waiting) + shed, passed)
         crowded = max(before, self._births) > CROWD and not prompt
         born = self._take_births(waiting, now, crowded)
@@ -107,6 +112,7 @@ class NativeIntake:
         """Forget what is kept between two takes, when the probe is closed."""
         self._missed.clear()
         self._waiting.clear()
+        self._unseen = inf
         self._count_shed()
         self._births = 0.0
 
@@ -128,8 +134,11 @@ class NativeIntake:
         begun_until, until = (now - HELD_BACK, now - HELD_UNBEGUN) if crowded else (inf, inf)
         born: list[tuple[Any, ...]] = []
         self._waiting = {}
-        self._drop_births(waiting, len(waiting) - self.probe.buffer_limit, now)
         for id, greenlet in waiting.items():
+            if len(self._waiting) >= HELD_MOST and id > self._scanned:
+                self._unseen = greenlet._greenscope_born
+                break
+            self._scanned = max(self._scanned, id)
             origin = greenlet._greenscope_origin
             if origin is None:
                 continue
@@ -139,11 +148,10 @@ class NativeIntake:
                 continue
             self._take_birth(born, now, id, greenlet, origin)
             breathe()
-        if self._waiting:
-            self.until = next(iter(self._waiting.values()))._greenscope_born
-        if waiting:
-            self._scanned = max(self._scanned, next(reversed(waiting)))
-            self._newest = max(self._newest, self._scanned)
+        else:
+            self._scanned = max(self._scanned, self._last)
+        held = next(iter(self._waiting.values()), None)
+        self.until = self._unseen if held is None else held._greenscope_born
         return born
 
     def _take_birth(self, born: list[tuple[Any, ...]], now: float, id: int, greenlet: Any, origin: Origin) -> None:
@@ -175,22 +183,35 @@ class NativeIntake:
         return born
 
     def _untold(self) -> dict[int, Any]:
-        """Return those among the living whose birth is not told, oldest first."""
+        """Return those among the living whose birth is not told, oldest first; of very many, the first ones."""
         waiting = {id: one for id, one in self._waiting.items() if one._greenscope_origin is not None}
         alive = self.probe.alive
-        most = _LOOKED_AT
+        self._unseen, self._more = inf, 0
+        found = self._latest()
+        if len(found) == _LOOKED_AT and found[0][0] > self._scanned:
+            before = self._scanned - _LOOKED_AT  # two threads may register in another order than that of the ids
+            ids = sorted(id for id in list(alive) if id > before)
+            most = max(TAKEN, len(waiting) + len(ids) - self.probe.buffer_limit)
+            found = [(id, alive.get(id)) for id in ids[:most]]
+            self._more = len(ids) - len(found)
+            if self._more:
+                self._unseen = getattr(alive.get(ids[most]), "_greenscope_born", None) or monotonic()
+        self._last = found[-1][0] if found else 0
+        # who is being registered just now has none yet
+        waiting.update(one for one in found if getattr(one[1], "_greenscope_origin", None) is not None)
+        return waiting
+
+    def _latest(self) -> list[tuple[int, Any]]:
+        """Return those among the living who were registered last, oldest first."""
         while True:
             try:
-                newest = list(islice(reversed(alive.items()), most))
+                found = list(islice(reversed(self.probe.alive.items()), _LOOKED_AT))
             except RuntimeError:  # somebody was born, or ended, before the look began
                 continue
-            if len(newest) < most or newest[-1][0] <= self._scanned:
-                break
-            most *= 4
-        newest.reverse()
-        # who is being registered just now has none yet
-        waiting.update(one for one in newest if getattr(one[1], "_greenscope_origin", None) is not None)
-        return waiting
+            found.reverse()
+            if found:
+                self._newest = max(self._newest, found[-1][0])
+            return found
 
     def _drop_births(self, waiting: dict[int, Any], count: int, now: float) -> None:
         """Give up the births that are too many, the oldest; who lives is known from the registry."""

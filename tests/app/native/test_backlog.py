@@ -1,0 +1,111 @@
+"""The native probe meets very many at once who live: it looks at some in each tick, and misses nobody."""
+
+from time import monotonic
+
+import pytest
+
+from greenscope.app.backends import native_intake
+from greenscope.app.backends.native import NativeProbe
+from greenscope.app.backends.native_intake import HELD_BACK, HELD_UNBEGUN
+from greenscope.app.backends.short_lives import CROWD
+from greenscope.app.model import Drained
+from greenscope.runtime import Greenlet, joinall, killall, sleep, spawn
+from greenscope.runtime.thread import RuntimeThread
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time at which births are looked at; few are looked at a time."""
+    now = [monotonic()]
+    monkeypatch.setattr(native_intake, "monotonic", lambda: now[0])
+    monkeypatch.setattr(native_intake, "_LOOKED_AT", 10)
+    monkeypatch.setattr(native_intake, "TAKEN", 50)
+    monkeypatch.setattr(native_intake, "HELD_MOST", 20)
+    return now
+
+
+def born_in(drained: Drained) -> list[int]:
+    """Return the ids of those who were born, but for the thread's own calls."""
+    return [
+        event.greenlet
+        for event in drained.events
+        if event.greenlet is not None and event.record is not None and event.record.function == "sleep"
+    ]
+
+
+def spawn_parked(count: int) -> list[Greenlet]:
+    greenlets = [spawn(sleep, 60) for _ in range(count)]
+    sleep(0)
+    return greenlets
+
+
+def ids_of(greenlets: list[Greenlet]) -> list[int]:
+    return [one._greenscope_id for one in greenlets if one._greenscope_id is not None]
+
+
+def test_all_that_live_are_told_in_order_some_in_each_tick(
+    thread: RuntimeThread, probe: NativeProbe, now: list[float]
+) -> None:
+    probe.drain()
+    parked = thread.call(spawn_parked, 205)
+    told = []
+    for _ in range(5):
+        before, drained = len(told), probe.drain()
+        told += born_in(drained)
+        assert 39 <= len(told) - before <= 50 or len(told) == 205
+        left = parked[len(told) :]
+        assert drained.until == (left[0]._greenscope_born if left else float("inf"))
+    assert told == ids_of(parked)
+    more = thread.call(spawn_parked, 3)
+    assert born_in(probe.drain()) == ids_of(more)
+    thread.call(killall, parked + more)
+
+
+def test_of_a_crowd_that_has_not_begun_only_the_first_are_looked_at(
+    thread: RuntimeThread, probe: NativeProbe, now: list[float]
+) -> None:
+    def crowd() -> None:
+        for _ in range(CROWD // 50):
+            joinall([spawn(int) for _ in range(50)])
+
+    def spawn_unbegun() -> list[Greenlet]:
+        unbegun = [spawn(sleep, 60) for _ in range(100)]
+        now[0] = monotonic() + 2 * HELD_BACK
+        found.append(probe.drain())
+        found.append(probe.drain())
+        looked_at.append(len(probe.told.intake._waiting))
+        return unbegun
+
+    found: list[Drained] = []
+    looked_at: list[int] = []
+    probe.drain()
+    thread.call(crowd)
+    probe.allowance.left = 0.0
+    thread.call(sleep, 0)
+    unbegun = thread.call(spawn_unbegun)
+    assert looked_at == [20]
+    assert (born_in(found[0]), born_in(found[1])) == ([], [])
+    assert found[1].until <= (unbegun[0]._greenscope_born or 0.0)
+    thread.call(sleep, 0)
+    now[0] += HELD_UNBEGUN
+    told = [id for _ in range(4) for id in born_in(probe.drain())]
+    assert told == ids_of(unbegun)
+    thread.call(killall, unbegun)
+
+
+def test_births_beyond_the_buffers_limit_are_given_up_and_counted(
+    monkeypatch: pytest.MonkeyPatch, thread: RuntimeThread, now: list[float]
+) -> None:
+    probe = NativeProbe(buffer_limit=100)
+    probe.attach()
+    probe.drain()
+    parked = thread.call(spawn_parked, 300)
+    told, dropped = [], 0
+    for _ in range(6):
+        drained = probe.drain()
+        told += born_in(drained)
+        dropped += drained.dropped.get("spawned", 0)
+    assert dropped == 200
+    assert told == ids_of(parked[200:])
+    thread.call(killall, parked)
+    probe.close()
