@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from greenscope.runtime.carriers import VALUE
 from greenscope.runtime.instruments import hooks
 from greenscope.runtime.interruption import AT_THE_END, is_programs
 
@@ -73,13 +74,15 @@ class EveryGreenlet:
                 except BaseException as error:
                     self._fail(callback, callback, error, finished)
             return
-        failed = [greenlet for greenlet in cut_short if greenlet._exc_info is not None]
-        killed = [greenlet for greenlet in cut_short if greenlet._exc_info is None]
-        others = set(map(id, cut_short))  # the program's greenlets may have no hash
-        lived = [greenlet for greenlet in finished if id(greenlet) not in others]
+        failed = [greenlet for greenlet in cut_short if greenlet._state > VALUE]
+        killed = [greenlet for greenlet in cut_short if greenlet._state == VALUE] if failed else cut_short
+        lived: list[Any] = []
+        if len(cut_short) < len(finished):
+            others = set(map(id, cut_short))  # the program's greenlets may have no hash
+            lived = [greenlet for greenlet in finished if id(greenlet) not in others]
         for callback, on_killed in self._on_value:
             if on_killed is None:
-                self._call(callback, callback, [one for one in finished if one._exc_info is None])
+                self._call(callback, callback, [one for one in finished if one._state == VALUE])
             elif self._call(callback, callback, lived):
                 self._call(callback, on_killed, killed)
         for callback in self._on_exception:
