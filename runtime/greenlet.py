@@ -203,11 +203,13 @@ class Greenlet(Joinable):
         global _spawn_callbacks
         _spawn_callbacks = tuple(c for c in _spawn_callbacks if c != callback)
 
-    def _turn(self, hub: Hub) -> None:
+    def _turn(self, hub: Hub) -> bool:
         """Begin to run; called by the hub when it takes this from the ready queue."""
-        if self._state == PENDING:
-            hub.current = carrier = borrow(hub, self)
-            carrier.switch()
+        if self._state != PENDING:
+            return False
+        hub.current = carrier = borrow(hub, self)
+        carrier.switch()
+        return True
 
     # -- ending
 
@@ -327,7 +329,8 @@ class Greenlet(Joinable):
     def switch(self, *args: Any) -> Any:
         """Switch to it at once; for the hub and for whoever knows that it is parked by hand."""
         if self._state == PENDING:
-            return self._turn(self.hub)
+            self._turn(self.hub)
+            return None
         if self._carrier is None:
             return None
         return self._carrier.switch(*args)

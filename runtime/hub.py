@@ -122,7 +122,7 @@ class Hub(ErrorHandler):
         self.current: Any = None
         #: entries of the running batch that are still in the ready queue; relays may take it down to `batch_floor`
         self.batch = self.batch_floor = 0
-        #: the second from which on there are none after the batch; only while accounts are kept
+        #: the second from which on it is asked whether this turn allows any more; only while accounts are kept
         self.relay_until = 0.0
         self.turns = 0
         self.switches = 0

@@ -8,7 +8,8 @@
 A *batch* is what stood in the ready queue when it began; what is added meanwhile is for
 the next one. `hub.batch` counts what is left of it, for three take from its front:
 
-    the hub             switches to a parked greenlet, or calls the entry's `_turn(hub)`
+    the hub             switches to a parked greenlet, or calls the entry's `_turn(hub)`, which returns True when it has
+                        settled the account of what it ran
     a parking greenlet  switches straight to the next parked one (a relay, see `waiting`)
     an ending one       goes on as the next Greenlet that has not begun (see `carriers`)
 
@@ -31,7 +32,7 @@ from greenscope.runtime.every import every
 if TYPE_CHECKING:
     from greenscope.runtime.hub import Hub
 
-__all__ = ["make_turn", "poll"]
+__all__ = ["limit_relays", "make_turn", "poll"]
 
 #: switches from greenlet to greenlet after the end of a batch, before the hub looks again; some 30 us in all
 RELAYS = 64
@@ -88,7 +89,6 @@ def run_batch(hub: "Hub") -> None:
     while True:
         if accounted:
             hub.now = hub.turn_at
-            hub.relay_until = hub.turn_at + RELAY_SECONDS
         hub.batch = size = len(ready)
         if hub._shuffle is not None:
             hub.batch_floor = size
@@ -103,8 +103,8 @@ def run_batch(hub: "Hub") -> None:
                     entry.switch()
                 else:
                     hub.current = hub
-                    entry._turn(hub)
-                    if accounted and hub.current is hub:
+                    settled = entry._turn(hub)
+                    if accounted and not settled and hub.current is hub:
                         hub.now = monotonic()
                 if accounted and hub.current is not hub:  # it left by hand
                     pass_turn(hub.current, hub)
@@ -120,6 +120,13 @@ def run_batch(hub: "Hub") -> None:
         # a whole turn would find nothing else to do than the next batch
         hub.turn_at = monotonic()
         hub.turns += 1
+
+
+def limit_relays(hub: "Hub", now: float) -> None:
+    """End the relays beyond the batch when this turn has taken long; called when `now` is past `hub.relay_until`."""
+    hub.relay_until = until = hub.turn_at + RELAY_SECONDS
+    if now > until:
+        hub.batch_floor = 0
 
 
 def run_timers(hub: "Hub") -> None:

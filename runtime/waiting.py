@@ -36,6 +36,7 @@ from greenscope.runtime.carriers import Carrier, is_idle, job_of
 from greenscope.runtime.exceptions import BlockingSwitchOutError, InvalidSwitchError
 from greenscope.runtime.hub import Hub, get_hub
 from greenscope.runtime.timers import Timer
+from greenscope.runtime.turns import limit_relays
 
 __all__ = [
     "READY",
@@ -123,7 +124,7 @@ def park(waiting_on: Any) -> None:
             else:
                 hub.current = following
                 if now > hub.relay_until:
-                    hub.batch_floor = 0
+                    limit_relays(hub, now)
         if following is None:
             hub.switch()
         else:
@@ -346,7 +347,7 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
                     raw.parked_at = hub.now = now
                     hub.current = following
                     if now > hub.relay_until:
-                        hub.batch_floor = 0
+                        limit_relays(hub, now)
                 if following is not raw:
                     following.switch()
             else:

@@ -199,8 +199,17 @@ def make_hooks(
                 alive[id] = found
         elif greenlet._greenscope_origin is None or allowance.left >= 1.0 or id in killing:
             note_ends(LIVED, [id], greenlets)
-        else:
-            shed(greenlets)
+        else:  # as shed() does, without the calls
+            allowance.shed += 1
+            allowance.newest = id
+            if groups and greenlet._greenscope_groups:
+                allowance.count_members([greenlet._greenscope_groups])
+            try:
+                greenlet._greenscope_origin = None
+            except Exception as error:
+                write(greenlet, "_greenscope_origin", None)
+                if is_programs(error):
+                    raise
 
     def on_killed(greenlets: list[Any]) -> None:
         end_all("killed", greenlets)
