@@ -72,6 +72,7 @@ def keep_accounts(hub: Any) -> None:
             clear_account(carrier)
     elif not hub.now:
         hub.now = now = monotonic()
+        hub.relay_until = 0.0
         for carrier in list(hub.carriers):
             if carrier.task is None:
                 clear_account(carrier)

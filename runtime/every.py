@@ -30,7 +30,7 @@ Callback = Callable[[list[Any]], Any]
 class EveryGreenlet:
     """Stands for all greenlets of the process, those to come included."""
 
-    __slots__ = ("_on_exception", "_on_value", "listening")
+    __slots__ = ("_on_exception", "_on_value", "listening", "only")
 
     def __init__(self) -> None:
         #: each with what gets the killed ones, None: itself
@@ -38,14 +38,15 @@ class EveryGreenlet:
         self._on_exception: tuple[Callback, ...] = ()
         #: False: nobody is linked, and nothing has to be called
         self.listening = False
+        #: what a batch is to be told in which nobody failed or was killed, when that is one callback (else None)
+        self.only: Callback | None = None
 
     def link_value(self, callback: Callback, killed: Callback | None = None) -> None:
         """Call `callback(greenlets)` in the hub, a list of greenlets that have ended without an error.
 
         Those among them that a GreenletExit has ended go to `killed(greenlets)`, when it is given.
         """
-        self._on_value = (*self._on_value, (callback, killed))
-        self.listening = True
+        self._set_on_value((*self._on_value, (callback, killed)))
 
     def link_exception(self, callback: Callback) -> None:
         """Call `callback(greenlets)` in the hub, a list of greenlets that have failed."""
@@ -54,9 +55,13 @@ class EveryGreenlet:
 
     def unlink(self, callback: Callback) -> None:
         """Remove a callback of either kind, with what goes with it; a no-op when it is not there."""
-        self._on_value = tuple(pair for pair in self._on_value if pair[0] != callback)
         self._on_exception = tuple(one for one in self._on_exception if one != callback)
-        self.listening = bool(self._on_value or self._on_exception)
+        self._set_on_value(tuple(pair for pair in self._on_value if pair[0] != callback))
+
+    def _set_on_value(self, pairs: tuple[tuple[Callback, Callback | None], ...]) -> None:
+        self._on_value = pairs
+        self.only = pairs[0][0] if len(pairs) == 1 else None
+        self.listening = bool(pairs or self._on_exception)
 
     def has(self, callback: Callback) -> bool:
         """Tell whether a callback is linked."""
@@ -69,10 +74,7 @@ class EveryGreenlet:
         """
         if not cut_short:
             for callback, _ in self._on_value:
-                try:  # as _call() does, without the call
-                    callback(finished)
-                except BaseException as error:
-                    self._fail(callback, callback, error, finished)
+                self._call(callback, callback, finished)
             return
         failed = [greenlet for greenlet in cut_short if greenlet._state > VALUE]
         killed = [greenlet for greenlet in cut_short if greenlet._state == VALUE] if failed else cut_short
@@ -94,10 +96,10 @@ class EveryGreenlet:
             if greenlets:
                 callback(greenlets)
         except BaseException as error:
-            return self._fail(linked, callback, error, greenlets)
+            return self.fail(linked, callback, error, greenlets)
         return True
 
-    def _fail(self, linked: Callback, callback: Callback, error: BaseException, greenlets: list[Any]) -> bool:
+    def fail(self, linked: Callback, callback: Callback, error: BaseException, greenlets: list[Any]) -> bool:
         """Deal with what a callback has just raised; False: by a fault of its own, for which it was unlinked."""
         try:
             if is_programs(error):

@@ -210,7 +210,14 @@ def notify(hub: "Hub") -> None:
     if cut_short:
         hub.cut_short = []
     if every.listening:
-        every.notify(finished, cut_short)
+        only = every.only
+        if only is None or cut_short:
+            every.notify(finished, cut_short)
+        else:  # as notify() does, without the calls
+            try:
+                only(finished)
+            except BaseException as error:
+                every.fail(only, only, error, finished)
     for greenlet_ in finished:
         if greenlet_._links:
             greenlet_._notify_links()
