@@ -246,8 +246,12 @@ def killall(
                 victims.append(one)
                 continue
             try:
-                if hooks.kill_requested:
-                    hooks.call("kill_requested", one)
+                hook = hooks.on_kill
+                if hook is not None:
+                    try:
+                        hook(one)
+                    except BaseException as error:
+                        hooks.fail("kill_requested", hook, error)
             finally:  # whatever a signal's handler raises meanwhile
                 if not one._end_unstarted(exception) and one._carrier is not None:
                     victims.append(one)
