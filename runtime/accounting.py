@@ -105,7 +105,7 @@ def close_account(raw: Any, task: Any, hub: Any) -> None:
         return
     last = now - began
     run, longest = raw.run_time + last, raw.longest_run
-    ready = now - since - run - raw.wait_time if raw.parked_at else 0.0
+    ready = now - since - run - raw.wait_time if raw.switches else 0.0
     account = since, run, ready if ready > 0.0 else 0.0, raw.switches + 1, last if last > longest else longest
     try:
         task._greenscope_account = account

@@ -111,9 +111,10 @@ def park(waiting_on: Any) -> None:
             following = ready.popleft()
         else:
             following = None
-        if hub.now:  # as pass_turn() does, without the call
+        began = hub.now
+        if began:  # as pass_turn() does, without the call
             now = monotonic()
-            spent = now - hub.now
+            spent = now - began
             raw.run_time += spent
             raw.switches += 1
             if spent > raw.longest_run:
@@ -337,14 +338,14 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
             if hub.batch > hub.batch_floor and ready[0].__class__ is Carrier:
                 hub.batch -= 1
                 following = ready.popleft()
-                if hub.now:  # as pass_turn() does, without the call
-                    now = monotonic()
-                    spent = now - hub.now
+                began = hub.now
+                if began:  # as pass_turn() does, without the call; who is ready at once has not parked
+                    hub.now = now = monotonic()
+                    spent = now - began
                     raw.run_time += spent
                     raw.switches += 1
                     if spent > raw.longest_run:
                         raw.longest_run = spent
-                    raw.parked_at = hub.now = now
                     hub.current = following
                     if now > hub.relay_until:
                         limit_relays(hub, now)
