@@ -161,8 +161,9 @@ def resume(raw: Any) -> None:
     if waiting_on is not READY and waiting_on.__class__ is not Thrown:
         raw.waiting_on = READY
         hub = raw.hub
-        if hub.now:
-            raw.wait_time += hub.now - (raw.parked_at or hub.now)
+        now = hub.now
+        if now:
+            raw.wait_time += now - (raw.parked_at or now)
         hub.ready.append(raw)
 
 
@@ -175,8 +176,9 @@ def wake(raw: Any, waiting_on: Any) -> None:
     hub = raw.hub
     if raw.waiting_on is waiting_on and hub.thread_ident == get_ident():
         raw.waiting_on = READY
-        if hub.now:
-            raw.wait_time += hub.now - (raw.parked_at or hub.now)
+        now = hub.now
+        if now:
+            raw.wait_time += now - (raw.parked_at or now)
         hub.ready.append(raw)
     else:
         hub.run_callback(_wake_parked, raw, waiting_on)
@@ -191,8 +193,9 @@ def call_first(line: OrderedDict[Any, Any]) -> None:
     hub = raw.hub
     if raw.waiting_on is waiting_on and hub.thread_ident == get_ident():  # as wake() does, without the call
         raw.waiting_on = READY
-        if hub.now:
-            raw.wait_time += hub.now - (raw.parked_at or hub.now)
+        now = hub.now
+        if now:
+            raw.wait_time += now - (raw.parked_at or now)
         hub.ready.append(raw)
     else:
         hub.run_callback(_wake_parked, raw, waiting_on)
@@ -231,8 +234,9 @@ def interrupt(raw: Any, error: Any) -> None:
     else:
         raw.waiting_on = Thrown(error)
         hub = raw.hub
-        if hub.now:
-            raw.wait_time += hub.now - (raw.parked_at or hub.now)
+        now = hub.now
+        if now:
+            raw.wait_time += now - (raw.parked_at or now)
         hub.ready.append(raw)
 
 
@@ -276,8 +280,9 @@ def _unpark(raw: Any, hub: Hub) -> None:
     """Leave the ready queue, after a throw by hand that came before our turn."""
     waiting_on, raw.waiting_on = raw.waiting_on, None
     if waiting_on is not READY and waiting_on.__class__ is not Thrown:
-        if hub.now:
-            raw.wait_time += hub.now - (raw.parked_at or hub.now)
+        now = hub.now
+        if now:
+            raw.wait_time += now - (raw.parked_at or now)
     else:
         try:
             hub.ready[hub.ready.index(raw)] = _VACANCY  # other threads append only: the index stays true

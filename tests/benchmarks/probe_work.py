@@ -3,7 +3,8 @@
 WATCHING is `events` (the probe is attached without accounting; four times a second, as the dashboard does, what it has
 noted is taken, and thrown away), `hooks` (the same with accounting), `watched` (watch() with its server thread), `page`
 (the same, and a client that keeps the greenlets' page open in another process) or `floor` (hooks that note who lives,
-since when and spawned by whose code, and tell nobody: below that there is nothing to show).
+since when and spawned by whose code, and tell nobody: below that there is nothing to show; of works that spawn nobody,
+in place of both figures, what the statements that keep an account take in a loop of their own).
 
 Plain and watched rounds alternate in one process, and the best of each counts: a process keeps where it got its memory
 and a machine its mood, which differ more from run to run than what is measured here. Of gaps the median counts.
@@ -112,6 +113,54 @@ class Floor(Instrument):
         self.lived = lived
 
 
+#: switches of an item, and those among them that end a wait: of works that spawn nobody while they are measured
+SWITCHES = {"sleep_zero": (1, 0), "semaphore_handoff": (1, 1), "tcp_echo": (2, 2)}
+
+
+class Keeper:
+    """Has slots as a carrier and a hub have them, for accounts."""
+
+    __slots__ = ("current", "longest_run", "now", "parked_at", "relay_until", "run_time", "switches", "wait_time")
+
+    def __init__(self) -> None:
+        self.now = self.relay_until = time.monotonic() + 1e6
+        self.current: Any = None
+        self.run_time = self.longest_run = self.wait_time = self.parked_at = 0.0
+        self.switches = 0
+
+
+def account_alone(count: int = 200_000) -> tuple[float, float]:
+    """Return what the statements of park() that settle an account take, and those of a waker, us: with nothing else."""
+    hub, raw, now_of = Keeper(), Keeper(), time.monotonic
+    began_at = clock()
+    for _ in range(count):
+        pass
+    looped = clock() - began_at
+    hub.now = now_of()
+    began_at = clock()
+    for _ in range(count):
+        began = hub.now
+        if began:
+            now = now_of()
+            spent = now - began
+            raw.run_time += spent
+            raw.switches += 1
+            if spent > raw.longest_run:
+                raw.longest_run = spent
+            raw.parked_at = hub.now = now
+            hub.current = raw
+            if now > hub.relay_until:
+                break
+    settled = clock() - began_at
+    began_at = clock()
+    for _ in range(count):
+        now = hub.now
+        if now:
+            raw.wait_time += now - (raw.parked_at or now)
+    woken = clock() - began_at
+    return (settled - looped) / count * 1e6, (woken - looped) / count * 1e6
+
+
 @contextmanager
 def watching(kind: str) -> Iterator[None]:
     """Watch as `kind` says while the block runs."""
@@ -177,6 +226,11 @@ def pin_heap(megabytes: int = 256) -> list[bytes]:
 
 def main(kind: str, name: str, rounds: str) -> None:
     """Do one work in turns, plain and watched as `kind` says, and print the figure of each, us per item (gaps: ms)."""
+    if kind == "floor" and name in SWITCHES:
+        settled, woken = map(min, zip(*(account_alone() for _ in range(int(rounds))), strict=True))
+        switches, wakes = SWITCHES[name]
+        print(0.0, switches * settled + wakes * woken)
+        return
     work = WORKS[name]
     pinned = pin_heap()
     work(runtime)
