@@ -43,11 +43,10 @@ Account = tuple[float, float, float, int, float]
 
 def account_of(task: Any) -> Account | None:
     """Return the account of a task that has ended; None when none was kept."""
-    account: Account | None = task._greenscope_account
-    if account is None and task._greenscope_ended is not None:
-        began = task._greenscope_began
-        run = task._greenscope_ended - began
-        return began, run, 0.0, 1, run
+    account: Account | float | None = task._greenscope_account
+    if isinstance(account, float):
+        run = task._greenscope_ended - account
+        return account, run, 0.0, 1, run
     return account
 
 
@@ -119,7 +118,7 @@ def close_account(raw: Any, task: Any, hub: Any) -> None:
 
 def write_slice(task: Any, began: float, ended: float) -> None:
     """Note of a task that it had one slice: by far the most have, and what is no tuple is no work for the collector."""
-    write(task, "_greenscope_began", began)
+    write(task, "_greenscope_account", began)
     write(task, "_greenscope_ended", ended)
 
 

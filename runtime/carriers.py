@@ -107,7 +107,7 @@ class Carrier(greenlet):
                     if began and began == hub.now:  # one slice, by far the most frequent life: without the call
                         hub.now = now = monotonic()
                         try:
-                            task._greenscope_began = began
+                            task._greenscope_account = began
                             task._greenscope_ended = now
                         except BaseException as error:
                             write_slice(task, began, now)

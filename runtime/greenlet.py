@@ -83,15 +83,14 @@ class Greenlet(Joinable):
     _locals: Any = None
     _formatted: str | None = None
     #: set while somebody watches, under names that no program has: who it is, when it was born and by whom, until that
-    #: is told, the numbers of the groups that it was put into before its start, and where its time went, when it has
-    #: ended: its one slice, or the account of more
+    #: is told, the numbers of the groups that it was put into before its start, and when it has ended its account, or
+    #: when its one slice began and ended
     _greenscope_id: int | None = None
     _greenscope_born: float | None = None
     _greenscope_origin: tuple[Any, ...] | None = None
     _greenscope_groups: tuple[int, ...] | None = None
-    _greenscope_began: float | None = None
+    _greenscope_account: Account | float | None = None
     _greenscope_ended: float | None = None
-    _greenscope_account: Account | None = None
 
     def __init__(self, run: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> None:
         if run is not None:

@@ -2,7 +2,8 @@
 
 Python keeps the names of attributes per class, in a table that grows for the first few instances alone (PEP 412;
 thirty of them up to 3.13). Whoever gets one that is not there has a dict of its own from then on, and is slower for
-good: a program would pay more for being watched when it had spawned before.
+good: a program would pay more for being watched when it had spawned before. The table has room for 21 names, or for 42,
+and so has each instance: what only those have that failed is not among these 20, and one is left for the program.
 """
 
 __all__ = ["share_names"]
@@ -20,13 +21,11 @@ _NAMES = (
     "_greenscope_id",
     "_greenscope_born",
     "_greenscope_origin",
-    "_greenscope_began",
-    "_greenscope_ended",
     "_greenscope_account",
+    "_greenscope_ended",
     "_greenscope_groups",
     "kwargs",
     "_timer",
-    "_exc_info",
     "_spawned_links",
     "_name",
     "_locals",

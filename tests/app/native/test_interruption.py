@@ -52,8 +52,17 @@ def test_ctrl_c_in_a_birth_reaches_the_program_which_is_watched_on(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("handed", ["_greenscope_began", "_greenscope_ended", "_greenscope_account"])
-def test_ctrl_c_while_an_account_is_handed_over_reaches_the_program(probe: NativeProbe, handed: str) -> None:
+@pytest.mark.parametrize(
+    ("lives", "handed"),
+    [
+        ("without a wait", "_greenscope_account"),
+        ("without a wait", "_greenscope_ended"),
+        ("with one", "_greenscope_account"),
+    ],
+)
+def test_ctrl_c_while_an_account_is_handed_over_reaches_the_program(
+    probe: NativeProbe, lives: str, handed: str
+) -> None:
     class Interrupted(Greenlet):
         def __setattr__(self, name: str, value: Any) -> None:
             if name == handed:
@@ -61,7 +70,7 @@ def test_ctrl_c_while_an_account_is_handed_over_reaches_the_program(probe: Nativ
             super().__setattr__(name, value)
 
     sleep(0.001)  # accounts are kept
-    task = Interrupted.spawn(*((sleep, 0.001) if handed == "_greenscope_account" else (int,)))
+    task = Interrupted.spawn(*((sleep, 0.001) if lives == "with one" else (int,)))
     with pytest.raises(KeyboardInterrupt):
         sleep(5)
     assert account_of(task) is not None
