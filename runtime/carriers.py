@@ -97,8 +97,15 @@ class Carrier(greenlet):
                 if began:
                     self.since = began
                 try:
-                    kwargs = task.kwargs
-                    value = task._run(*task.args, **kwargs) if kwargs else task._run(*task.args)
+                    args, kwargs = task.args, task.kwargs
+                    if kwargs:
+                        value = task._run(*args, **kwargs)
+                    elif not args:
+                        value = task._run()
+                    elif len(args) == 1:
+                        value = task._run(args[0])
+                    else:
+                        value = task._run(*args)
                 except BaseException as error:
                     if hub.now:
                         close_account(self, task, hub)
@@ -116,7 +123,7 @@ class Carrier(greenlet):
                         close_account(self, task, hub)
                     task._on_value(value)
                     value = None
-                kwargs = None
+                args = kwargs = None
                 if hub.batch > 0 and ready and getattr(ready[0], "_state", None) == PENDING:
                     hub.batch -= 1
                     self.task = task = ready.popleft()
