@@ -197,7 +197,7 @@ def make_hooks(
         if found is not greenlet:
             if found is not None:
                 alive[id] = found
-        elif greenlet._greenscope_origin is None or allowance.left >= 1.0 or id in killing:
+        elif greenlet._greenscope_origin is None or allowance.left >= 1.0 or (killing and id in killing):
             note_ends(LIVED, [id], greenlets)
         else:  # as shed() does, without the calls
             allowance.shed += 1
