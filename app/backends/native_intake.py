@@ -19,6 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends.native_hooks import BORN, LIVED, Origin, Untold, untold
+from greenscope.app.backends.native_newborn import Newborn
 from greenscope.app.backends.short_lives import CROWD, SHORT_BURST, SHORT_RATE, crowd_of, short_lives
 from greenscope.app.breath import breathe
 from greenscope.runtime.carriers import PENDING
@@ -35,8 +36,6 @@ HELD_MOST = 2_000
 MISSED = 1.0
 #: what is told per drain, where each greenlet of a batch counts
 TAKEN = 20_000
-#: of so many that are registered last it is looked first whether they are told
-_LOOKED_AT = 1_000
 
 #: notes of one greenlet that end with its birth, None when that was told
 _WITH_BIRTH = frozenset({LIVED, "killed", "failed", "kill_requested", "grouped", "ungrouped"})
@@ -49,9 +48,10 @@ class NativeIntake:
 
     def __init__(self, probe: "NativeProbe") -> None:
         self.probe = probe
+        self.newborn = Newborn(probe.alive)
         #: everything that has happened so far, told or counted
         self.count = 0
-        #: the greatest id known so far
+        #: the greatest id among the births in notes
         self._newest = 0
         #: when the oldest thing happened that is not told, in monotonic seconds
         self.until = inf
@@ -66,12 +66,6 @@ class NativeIntake:
         self._missed: dict[int, tuple[float, Untold]] = {}
         #: whether the last take has left notes for the next one
         self._behind = False
-        #: the greatest id among those that were looked at, and among those that the running take looks at
-        self._scanned = self._last = 0
-        #: those that live and were left for the next time
-        self._waiting: dict[int, Any] = {}
-        #: how many were not even looked at, at least, and when the first of them was born
-        self._more, self._unseen = 0, inf
 
     def take(self, prompt: bool = False) -> list[tuple[Any, ...]]:
         """Return what is to be told, in order: each birth, and each end, in a tuple of its own.
@@ -83,11 +77,12 @@ class NativeIntake:
         now = monotonic()
         if not self._behind:
             self._forget_missed(self._taken_at - MISSED)
+        newborn, limit, held = self.newborn, self.probe.buffer_limit, len(self.newborn.held)
+        waiting = newborn.find(self._taken_at, TAKEN, limit)
         passed, self._taken_at = now - self._taken_at, now
         shed = self._count_shed()
-        waiting = self._untold()
-        self._drop_births(waiting, len(waiting) + self._more - self.probe.buffer_limit, now)
-        before, self._births = self._births, crowd_of(len(waiting) - len(self._waiting) + shed, passed)
+        self._drop_births(waiting, len(waiting) + newborn.more - limit, now)
+        before, self._births = self._births, crowd_of(len(waiting) - held + shed, passed)
         crowded = max(before, self._births) > CROWD and not prompt
         born = self._take_births(waiting, now, crowded)
         taken = self._take_notes()
@@ -97,6 +92,7 @@ class NativeIntake:
         allowance = self.probe.allowance
         more = short_lives(SHORT_RATE, self._births, passed) - len(born)
         allowance.left = max(0.0, min(float(SHORT_BURST), allowance.left + more))
+        self.until = min(self.until, newborn.until)
         told = [*born, *taken]
         self.count += len(told) + 2 * shed
         breathe()
@@ -106,13 +102,12 @@ class NativeIntake:
     @property
     def newest(self) -> int:
         """The greatest id known so far: whoever has a smaller one did exist."""
-        return max(self._newest, self.probe.allowance.newest)
+        return max(self._newest, self.newborn.greatest, self.probe.allowance.newest)
 
     def forget(self) -> None:
         """Forget what is kept between two takes, when the probe is closed."""
         self._missed.clear()
-        self._waiting.clear()
-        self._unseen = inf
+        self.newborn.forget()
         self._count_shed()
         self._births = 0.0
 
@@ -133,25 +128,17 @@ class NativeIntake:
         """Take the births of the living off them, oldest first."""
         begun_until, until = (now - HELD_BACK, now - HELD_UNBEGUN) if crowded else (inf, inf)
         born: list[tuple[Any, ...]] = []
-        self._waiting = {}
-        for id, greenlet in waiting.items():
-            if len(self._waiting) >= HELD_MOST and id > self._scanned:
-                self._unseen = greenlet._greenscope_born
-                break
-            self._scanned = max(self._scanned, id)
+        newborn = self.newborn
+        for id, greenlet in newborn.look(waiting, HELD_MOST):
             origin = greenlet._greenscope_origin
             if origin is None:
                 continue
             t = greenlet._greenscope_born
             if len(born) >= TAKEN or t > begun_until or (t > until and is_due(greenlet)):
-                self._waiting[id] = greenlet
+                newborn.held[id] = greenlet
                 continue
             self._take_birth(born, now, id, greenlet, origin)
             breathe()
-        else:
-            self._scanned = max(self._scanned, self._last)
-        held = next(iter(self._waiting.values()), None)
-        self.until = self._unseen if held is None else held._greenscope_born
         return born
 
     def _take_birth(self, born: list[tuple[Any, ...]], now: float, id: int, greenlet: Any, origin: Origin) -> None:
@@ -178,40 +165,9 @@ class NativeIntake:
             if origin is not None:
                 before = len(born)
                 self._take_birth(born, now, parent, greenlet, origin)
-                self._waiting.pop(parent, None)
+                self.newborn.held.pop(parent, None)
                 children += born[before:]
         return born
-
-    def _untold(self) -> dict[int, Any]:
-        """Return those among the living whose birth is not told, oldest first; of very many, the first ones."""
-        waiting = {id: one for id, one in self._waiting.items() if one._greenscope_origin is not None}
-        alive = self.probe.alive
-        self._unseen, self._more = inf, 0
-        found = self._latest()
-        if len(found) == _LOOKED_AT and found[0][0] > self._scanned:
-            before = self._scanned - _LOOKED_AT  # two threads may register in another order than that of the ids
-            ids = sorted(id for id in list(alive) if id > before)
-            most = max(TAKEN, len(waiting) + len(ids) - self.probe.buffer_limit)
-            found = [(id, alive.get(id)) for id in ids[:most]]
-            self._more = len(ids) - len(found)
-            if self._more:
-                self._unseen = getattr(alive.get(ids[most]), "_greenscope_born", None) or monotonic()
-        self._last = found[-1][0] if found else 0
-        # who is being registered just now has none yet
-        waiting.update(one for one in found if getattr(one[1], "_greenscope_origin", None) is not None)
-        return waiting
-
-    def _latest(self) -> list[tuple[int, Any]]:
-        """Return those among the living who were registered last, oldest first."""
-        while True:
-            try:
-                found = list(islice(reversed(self.probe.alive.items()), _LOOKED_AT))
-            except RuntimeError:  # somebody was born, or ended, before the look began
-                continue
-            found.reverse()
-            if found:
-                self._newest = max(self._newest, found[-1][0])
-            return found
 
     def _drop_births(self, waiting: dict[int, Any], count: int, now: float) -> None:
         """Give up the births that are too many, the oldest; who lives is known from the registry."""

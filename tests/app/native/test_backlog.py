@@ -4,7 +4,7 @@ from time import monotonic
 
 import pytest
 
-from greenscope.app.backends import native_intake
+from greenscope.app.backends import native_intake, native_newborn
 from greenscope.app.backends.native import NativeProbe
 from greenscope.app.backends.native_intake import HELD_BACK, HELD_UNBEGUN
 from greenscope.app.backends.short_lives import CROWD
@@ -18,7 +18,8 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time at which births are looked at; few are looked at a time."""
     now = [monotonic()]
     monkeypatch.setattr(native_intake, "monotonic", lambda: now[0])
-    monkeypatch.setattr(native_intake, "_LOOKED_AT", 10)
+    monkeypatch.setattr(native_newborn, "LOOKED_AT", 10)
+    monkeypatch.setattr(native_newborn, "OLD_IN_A_ROW", 5)
     monkeypatch.setattr(native_intake, "TAKEN", 50)
     monkeypatch.setattr(native_intake, "HELD_MOST", 20)
     return now
@@ -72,7 +73,7 @@ def test_of_a_crowd_that_has_not_begun_only_the_first_are_looked_at(
         now[0] = monotonic() + 2 * HELD_BACK
         found.append(probe.drain())
         found.append(probe.drain())
-        looked_at.append(len(probe.told.intake._waiting))
+        looked_at.append(len(probe.told.intake.newborn.held))
         return unbegun
 
     found: list[Drained] = []

@@ -152,9 +152,9 @@ def test_end_that_is_noted_late_is_told_with_its_birth(
     monkeypatch.setattr(native_intake, "monotonic", lambda: now[0])
     id = greenlet._greenscope_id
     assert id is not None
-    found = probe.told.intake._untold()
+    found = probe.told.intake.newborn.find(now[0], 1000, 1000)
     del probe.alive[id]
-    monkeypatch.setattr(probe.told.intake, "_untold", lambda: found)
+    monkeypatch.setattr(probe.told.intake.newborn, "find", lambda *_: found)
     probe.drain()
     found = {}
     probe.buffer.append(("failed", now[0], id, None, None, None))

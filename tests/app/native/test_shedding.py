@@ -1,5 +1,6 @@
 """The native probe under load: what cannot be told is counted, and what is known stays right."""
 
+import time
 import weakref
 from functools import partial
 from math import inf
@@ -59,8 +60,9 @@ def test_short_lives_that_nobody_could_follow_are_counted_and_failures_told(
     pool = thread.call(live_and_end)
     feed.tick()
     population = feed.population
-    assert population.spawned - spawned in (3000, 3001)  # and the one that called, if it has ended
-    assert population.ended["succeeded"] - ended["succeeded"] in (2997, 2998)
+    others = [life.record for life in population.finished if life.record.function not in ("int", fail.__qualname__)]
+    assert population.spawned - spawned in (3000, 3001), others  # and the one that called, if it has ended
+    assert population.ended["succeeded"] - ended["succeeded"] in (2997, 2998), others
     assert (population.ended["failed"] - ended["failed"], population.ended["killed"]) == (3, ended["killed"])
     told = [life for life in population.finished if life.record.function == "int"]
     assert SHORT_BURST // 2 <= len(told) <= SHORT_BURST + SHORT_RATE
@@ -317,8 +319,11 @@ def test_those_whose_end_was_dropped_are_forgotten(thread: RuntimeThread) -> Non
         drained = probe.drain()
         assert drained.dropped["succeeded"] > 0
         thread.call(sleep, 0)
-        for _ in range(4):  # the one that called may have ended meanwhile, and its end been dropped
+        for _ in range(50):  # the one that called may have ended meanwhile, and its end been dropped
             probe.drain()
+            if probe.told.known.keys() <= set(probe.live_ids()):
+                break
+            time.sleep(0.002)
         assert probe.told.known.keys() <= set(probe.live_ids())
         assert probe.told._unbegun.keys() <= probe.told.known.keys()
     finally:

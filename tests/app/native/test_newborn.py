@@ -1,0 +1,112 @@
+"""Newborn: whoever is registered late, or without a birth, is found; and what is said of those who are left is true."""
+
+from math import inf
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from greenscope.app.backends import native_newborn
+from greenscope.app.backends.native_newborn import AWAITED, Newborn
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at few at a time."""
+    monkeypatch.setattr(native_newborn, "LOOKED_AT", 10)
+    monkeypatch.setattr(native_newborn, "OLD_IN_A_ROW", 5)
+
+
+def born(at: float, origin: object = "somewhere") -> Any:
+    return SimpleNamespace(_greenscope_born=at, _greenscope_origin=origin)
+
+
+def tell(newborn: Newborn, since: float = 0.0, most: int = 1000) -> list[int]:
+    """Take all births that are found, of `most` that are looked at."""
+    told = []
+    for id, one in newborn.look(newborn.find(since, most, 10**6), 10**6):
+        one._greenscope_origin = None
+        told.append(id)
+    return told
+
+
+def test_all_are_found_once_in_order() -> None:
+    alive = {id: born(float(id)) for id in range(1, 101)}
+    newborn = Newborn(alive)
+    told = []
+    for _ in range(5):
+        told += tell(newborn, most=25)
+    assert told == list(range(1, 101))
+    alive.update({id: born(float(id)) for id in range(101, 104)})
+    assert tell(newborn) == [101, 102, 103]
+    assert newborn.until == inf
+
+
+def test_one_that_another_thread_registers_late_is_found() -> None:
+    alive = {id: born(float(id)) for id in range(1, 101) if id != 2}
+    newborn = Newborn(alive)
+    tell(newborn)
+    alive.update({id: born(float(id)) for id in range(101, 151)})
+    alive[2] = born(151.0)
+    alive.update({id: born(float(id)) for id in range(152, 202)})
+    assert tell(newborn) == [*range(101, 151), 2, *range(152, 202)]
+
+
+def test_one_that_is_registered_without_a_birth_is_found_later() -> None:
+    late = SimpleNamespace(_greenscope_born=None, _greenscope_origin=None)
+    alive = {1: born(1.0), 2: late, 3: born(3.0)}
+    newborn = Newborn(alive)
+    assert tell(newborn, since=0.5) == [1, 3]
+    assert newborn.until == 0.5, "it was born after the last look"
+    alive.update({id: born(float(id)) for id in range(10, 110)})
+    assert len(tell(newborn, since=1.0)) == 100
+    assert newborn.until == 0.5
+    late._greenscope_born, late._greenscope_origin = 2.0, "somewhere"
+    assert tell(newborn, since=110.0) == [2]
+    assert newborn.until == inf
+
+
+def test_one_that_never_gets_a_birth_holds_up_the_others_for_a_while() -> None:
+    """The hook was cut short."""
+    newborn = Newborn({1: SimpleNamespace(_greenscope_born=None, _greenscope_origin=None)})
+    tell(newborn, since=0.0)
+    assert newborn.until == 0.0
+    tell(newborn, since=2 * AWAITED)
+    tell(newborn, since=2 * AWAITED)
+    assert newborn.until == inf
+
+
+def test_nobody_is_left_who_was_born_before_what_is_said() -> None:
+    """Though the first of those who are left is gone, or is about to get its birth."""
+    ids = list(range(1, 101))
+    alive = {id: born(float(id)) for id in ids}
+    newborn = Newborn(alive)
+    tell(newborn, most=20)
+    assert newborn.until == 21.0
+
+    class Ending(dict[int, Any]):
+        def get(self, id: int, default: Any = None) -> Any:
+            return None if id in range(41, 45) else super().get(id, default)
+
+    newborn.alive = Ending(alive)
+    tell(newborn, most=25)
+    assert 21.0 <= newborn.until <= 45.0
+    left = [alive[id]._greenscope_born for id in ids if newborn.alive.get(id) and alive[id]._greenscope_origin]
+    assert newborn.until <= min(left)
+
+
+def test_of_those_held_there_are_no_more_than_asked() -> None:
+    alive = {id: born(float(id)) for id in range(1, 101)}
+    newborn = Newborn(alive)
+    for id, one in newborn.look(newborn.find(0.0, 1000, 10**6), 8):
+        newborn.held[id] = one
+    assert list(newborn.held) == list(range(1, 9))
+    assert newborn.until == 1.0
+    assert tell(newborn) == list(range(1, 101))
+
+
+def test_more_than_the_limit_are_looked_at_so_that_they_can_be_given_up() -> None:
+    newborn = Newborn({id: born(float(id)) for id in range(1, 101)})
+    waiting = newborn.find(0.0, 20, 30)
+    assert len(waiting) == 70
+    assert newborn.more == 30
