@@ -37,8 +37,8 @@ __all__ = [
 ]
 
 
-#: when it began, then run, ready, switches and longest slice, in seconds and number
-Account = tuple[float, float, float, int, float]
+#: when it began; run, ready, switches and longest slice, in seconds and number; when it ended
+Account = tuple[float, float, float, int, float, float]
 
 
 def account_of(task: Any) -> Account | None:
@@ -46,7 +46,7 @@ def account_of(task: Any) -> Account | None:
     account: Account | float | None = task._greenscope_account
     if isinstance(account, float):
         run = task._greenscope_ended - account
-        return account, run, 0.0, 1, run
+        return account, run, 0.0, 1, run, task._greenscope_ended
     return account
 
 
@@ -104,8 +104,8 @@ def close_account(raw: Any, task: Any, hub: Any) -> None:
         return
     last = now - began
     run, longest = raw.run_time + last, raw.longest_run
-    ready = now - since - run - raw.wait_time if raw.switches else 0.0
-    account = since, run, ready if ready > 0.0 else 0.0, raw.switches + 1, last if last > longest else longest
+    ready = now - since - run - raw.wait_time if raw.switches or raw.parked_at else 0.0
+    account = since, run, ready if ready > 0.0 else 0.0, raw.switches + 1, last if last > longest else longest, now
     try:
         task._greenscope_account = account
     except BaseException as error:

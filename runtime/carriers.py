@@ -98,7 +98,7 @@ class Carrier(greenlet):
                     self.since = began
                 try:
                     args, kwargs = task.args, task.kwargs
-                    if kwargs:
+                    if kwargs or type(args) is not tuple:
                         value = task._run(*args, **kwargs)
                     elif not args:
                         value = task._run()

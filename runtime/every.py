@@ -16,6 +16,7 @@ callback stays.
 import sys
 import traceback
 from collections.abc import Callable
+from operator import is_not
 from typing import Any
 
 from greenscope.runtime.carriers import VALUE
@@ -79,7 +80,7 @@ class EveryGreenlet:
         failed = [greenlet for greenlet in cut_short if greenlet._state > VALUE]
         killed = [greenlet for greenlet in cut_short if greenlet._state == VALUE] if failed else cut_short
         lived: list[Any] = []
-        if len(cut_short) < len(finished):
+        if len(cut_short) != len(finished) or any(map(is_not, cut_short, finished)):
             others = set(map(id, cut_short))  # the program's greenlets may have no hash
             lived = [greenlet for greenlet in finished if id(greenlet) not in others]
         for callback, on_killed in self._on_value:

@@ -15,6 +15,7 @@ import itertools
 import queue
 import weakref
 from collections.abc import Iterable, Iterator
+from types import MethodType
 from typing import Any
 
 from greenscope.runtime.carriers import VALUE
@@ -248,10 +249,11 @@ class Group(MappingMixin):
     # -- what the mapping methods ask
 
     def _mapped_spawn(self) -> Any:
-        spawn: Any = self.spawn
-        start: Any = self.start
-        plain = getattr(spawn, "__func__", None) is Group.spawn and getattr(start, "__func__", None) in _STARTS
-        return self._spawn_mapped if plain else spawn
+        spawn, start = self.spawn, self.start
+        for method, own in ((spawn, _SPAWNS), (start, _STARTS)):
+            if type(method) is not MethodType or method.__self__ is not self or method.__func__ not in own:
+                return spawn
+        return self._spawn_mapped
 
     def _spawn_mapped(self, *args: Any) -> Any:
         """Do as spawn() does when neither it nor start() was overridden, with calls that can be told beforehand."""
@@ -401,5 +403,5 @@ class Pool(Group):
         return True
 
 
-#: what _spawn_mapped() may stand for
-_STARTS = (Group.start, Pool.start)
+#: what _spawn_mapped() may stand for: as it is here, whatever a program puts in its place
+_SPAWNS, _STARTS = (Group.spawn,), (Group.start, Pool.start)

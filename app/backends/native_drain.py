@@ -145,7 +145,7 @@ class NativeDrain:
             if account is not None:
                 events.append(make.event("started", account[0], id))
         exception = exception_record(exc_info)
-        events.append(make.event(kind, t, id, None, None, exception, ended(id, kind, account, t)))
+        events.append(make.event(kind, t, id, None, None, exception, ended(id, kind, account)))
         for group in self._member_of.pop(id, ()):
             events.append(make.event("ungrouped", t, id, group))
 
@@ -217,12 +217,12 @@ class NativeDrain:
         )
 
 
-def ended(id: int, kind: Any, account: Account | None, now: float) -> GreenletSample:
-    """Return where the time of a life went that ended `now` (None: nothing was accounted)."""
+def ended(id: int, kind: Any, account: Account | None) -> GreenletSample:
+    """Return where the time of a life went that has ended (None: nothing was accounted)."""
     if account is None:
         return make.sample(id, kind)
-    began, run, ready, switches, longest = account
-    wait = max(0.0, now - began - run - ready)
+    began, run, ready, switches, longest, end = account
+    wait = max(0.0, end - began - run - ready)
     return make.sample(id, kind, None, None, run, ready, wait, switches, longest)
 
 

@@ -154,3 +154,24 @@ def test_nobody_listens_to_none() -> None:
     assert alone.listening
     alone.unlink(print)
     assert not alone.listening
+
+
+def test_those_who_ended_with_one_that_was_cut_short_at_its_end_are_told(
+    calls: list[tuple[str, list[Greenlet]]],
+) -> None:
+    """A signal comes where it is known to be killed, and not yet to have ended."""
+
+    class Interrupted(Greenlet):
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "value" and value is not None:
+                signal.raise_signal(signal.SIGINT)
+            super().__setattr__(name, value)
+
+    cut_short = Interrupted.spawn(sleep, 60)
+    sleep(0)
+    other = spawn(int)
+    cut_short.kill(block=False)
+    with pytest.raises(KeyboardInterrupt):
+        sleep(1)
+    sleep(0)
+    assert any(kind == "value" and other in greenlets for kind, greenlets in calls)

@@ -299,3 +299,24 @@ def test_mapping_methods_go_by_what_was_replaced_at_the_pool_itself(monkeypatch:
     monkeypatch.setattr(pool, name, lambda *args: calls.append(args) or original(*args))
     assert pool.map(abs, [-1, -2]) == [1, 2]
     assert len(calls) == 2
+
+
+def test_mapping_methods_go_by_a_spawn_that_was_replaced_for_all_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    original = Group.spawn
+
+    def spawn_and_count(self: Group, *args: Any) -> Any:
+        calls.append(args)
+        return original(self, *args)
+
+    monkeypatch.setattr(Group, "spawn", spawn_and_count)
+    assert Pool(2).map(abs, [-1]) == [1]
+    assert list(Group().imap(abs, [-2])) == [2]
+    assert calls == [(abs, -1), (abs, -2)]
+
+
+@pytest.mark.parametrize("name", ["spawn", "start"])
+def test_mapping_methods_go_by_another_pools_method(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    ours, theirs = Pool(2), Pool(2)
+    monkeypatch.setattr(ours, name, getattr(theirs, name))
+    assert ours.map(lambda _: (len(ours), len(theirs)), [1]) == [(0, 1)]

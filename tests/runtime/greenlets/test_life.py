@@ -238,3 +238,11 @@ def test_numbers_are_used_again() -> None:
     del first
     gc.collect()
     assert Greenlet(sleep).minimal_ident <= number
+
+
+@pytest.mark.parametrize("args", [[7], {7}, {7: 1}, iter([7]), range(7, 8), (7,)], ids=lambda args: type(args).__name__)
+def test_arguments_may_be_set_by_hand_to_anything_that_can_be_iterated(args: Any) -> None:
+    task = Greenlet(lambda *given: given)
+    task.args = args
+    task.start()
+    assert task.get() == (7,)
