@@ -78,7 +78,7 @@ class EveryGreenlet:
                 self._call(callback, callback, finished)
             return
         failed = [greenlet for greenlet in cut_short if greenlet._state > VALUE]
-        killed = [greenlet for greenlet in cut_short if greenlet._state == VALUE] if failed else cut_short
+        killed = [greenlet for greenlet in cut_short if greenlet._state <= VALUE] if failed else cut_short
         lived: list[Any] = []
         if len(cut_short) != len(finished) or any(map(is_not, cut_short, finished)):
             others = set(map(id, cut_short))  # the program's greenlets may have no hash

@@ -68,7 +68,7 @@ class NativeControl:
         """Kill one greenlet; `alive` with its place when it caught the exception."""
         greenlet = self.probe.alive.get(id)
         if greenlet is None:
-            if 0 < id <= self.probe.told.intake.newest:  # ids count up, so it did exist
+            if 0 < id <= self.probe.hooks.given():  # ids count up, so it did exist
                 return self._now("gone", "It had ended already.")
             return self._now("unknown", f"No greenlet has the id {id}.")
         if isinstance(greenlet, Hub) or greenlet.parent is None:

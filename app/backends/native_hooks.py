@@ -91,6 +91,7 @@ class Hooks(NamedTuple):
     on_grouped: Callable[[Any, Any], None]
     on_ungrouped: Callable[[Any, Any], None]
     forget: Callable[[], None]
+    given: Callable[[], int]
 
 
 def make_hooks(
@@ -201,7 +202,6 @@ def make_hooks(
             note_ends(LIVED, [id], greenlets)
         else:  # as shed() does, without the calls
             allowance.shed += 1
-            allowance.newest = id
             if groups and greenlet._greenscope_groups:
                 allowance.count_members([greenlet._greenscope_groups])
             try:
@@ -249,7 +249,6 @@ def make_hooks(
         """Count what has lived and ended unseen."""
         count = len(greenlets)
         allowance.shed += count
-        allowance.newest = greenlets[-1]._greenscope_id
         if groups:
             into = [greenlet._greenscope_groups for greenlet in greenlets]
             if any(into):
@@ -374,6 +373,10 @@ def make_hooks(
         nonlocal latest, origin
         latest = origin = None
 
+    def given() -> int:
+        """Return the greatest id that was given so far: whoever has a smaller one did exist."""
+        return int(repr(ids).strip("count()")) - 1  # to ask for it otherwise would be to give it
+
     return Hooks(
         on_spawned,
         on_adopted,
@@ -384,6 +387,7 @@ def make_hooks(
         on_grouped,
         on_ungrouped,
         forget_latest,
+        given,
     )
 
 

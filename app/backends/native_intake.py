@@ -51,15 +51,14 @@ class NativeIntake:
         self.newborn = Newborn(probe.alive)
         #: everything that has happened so far, told or counted
         self.count = 0
-        #: the greatest id among the births in notes
-        self._newest = 0
         #: when the oldest thing happened that is not told, in monotonic seconds
         self.until = inf
         #: what was only counted since the last take: by kind, and by group and kind
         self.dropped: dict[str, int] = {}
         self.unseen: dict[int, dict[str, int]] = {}
         self._shed = 0
-        #: births a second, as the last take found them
+        #: the greatest id at the last take, and how many a second were born before it, as the ids tell
+        self._known = 0
         self._births = 0.0
         self._taken_at = monotonic()
         #: births of those that ended while they were taken, and when that was
@@ -77,18 +76,18 @@ class NativeIntake:
         now = monotonic()
         if not self._behind:
             self._forget_missed(self._taken_at - MISSED)
-        newborn, limit, held = self.newborn, self.probe.buffer_limit, len(self.newborn.held)
+        newborn, limit, known = self.newborn, self.probe.buffer_limit, self._known
         waiting = newborn.find(self._taken_at, TAKEN, limit)
         passed, self._taken_at = now - self._taken_at, now
         shed = self._count_shed()
         self._drop_births(waiting, len(waiting) + newborn.more - limit, now)
-        before, self._births = self._births, crowd_of(len(waiting) - held + shed, passed)
+        before, self._births = self._births, crowd_of(self.probe.hooks.given() - known, passed)
         crowded = max(before, self._births) > CROWD and not prompt
         born = self._take_births(waiting, now, crowded)
         taken = self._take_notes()
         born += self._take_parents(taken, now)
-        short = sum(note[0] == BORN for note in taken)  # and whoever's birth came with the end
-        self._births += crowd_of(short, passed)
+        self._known = self.probe.hooks.given()
+        self._births = crowd_of(self._known - known, passed)
         allowance = self.probe.allowance
         more = short_lives(SHORT_RATE, self._births, passed) - len(born)
         allowance.left = max(0.0, min(float(SHORT_BURST), allowance.left + more))
@@ -98,11 +97,6 @@ class NativeIntake:
         breathe()
         told.sort(key=_TIME)
         return told
-
-    @property
-    def newest(self) -> int:
-        """The greatest id known so far: whoever has a smaller one did exist."""
-        return max(self._newest, self.newborn.greatest, self.probe.allowance.newest)
 
     def forget(self) -> None:
         """Forget what is kept between two takes, when the probe is closed."""
@@ -226,7 +220,6 @@ class NativeIntake:
     def _add_birth(self, taken: list[tuple[Any, ...]], id: int, known: Untold | None) -> None:
         if known is not None:
             taken.append((BORN, known[3], id, known))
-            self._newest = max(self._newest, id)
 
     # -- what was only counted
 

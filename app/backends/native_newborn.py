@@ -1,11 +1,12 @@
 """Who among the living was born since it was looked last: a bounded number at a time, and nobody is missed.
 
     alive, in order of registration:   looked at ........ | not looked at yet .......... newest
-                                                          ^ found from the end, backwards
+                                       ^ swept, a part     ^ found from the end, backwards
+                                         in each look
 
-Ids do not tell the order: a thread takes one, and another thread may register many before the first one goes on. And
-whoever is registered may still be without its birth. So it is looked on until many in a row are old, and those without
-a birth are remembered for the next time.
+Ids do not tell the order: a thread takes one, and another thread may register many before the first one goes on. So it
+is looked on until many in a row are old. And who is registered may be without its birth when it is looked at, as its
+thread was stopped there: what was looked at is swept again, part by part, for such as that.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,13 +14,10 @@ from itertools import islice
 from math import inf
 from typing import Any
 
-#: so many are looked at from the end first
+#: so many are looked at from the end first, and swept
 LOOKED_AT = 1_000
 #: so many in a row that are old are the end of what is new
 OLD_IN_A_ROW = 100
-#: seconds for which one that is registered without a birth holds up the others: some never get one, whose hook was cut
-#: short
-AWAITED = 1.0
 
 
 class Newborn:
@@ -29,27 +27,26 @@ class Newborn:
         self.alive = alive
         #: who was looked at and is left for the next time
         self.held: dict[int, Any] = {}
-        #: the greatest id that was ever seen in the registry
-        self.greatest = 0
         #: how many were not looked at, at least
         self.more = 0
         #: nobody of those was born before that, in monotonic seconds
         self._unseen = inf
-        #: who has no birth yet, and since when at the earliest
-        self._unborn: dict[int, tuple[Any, float]] = {}
         #: the greatest id among those that were looked at, and among those that were found
         self._old = self._found = 0
+        #: how many of those that were found come first, and were looked at before
+        self._again = 0
+        #: whom to sweep next
+        self._to_sweep: list[int] = []
 
     @property
     def until(self) -> float:
         """Whoever is left was born then or later."""
-        born = first_born(self.held.values(), inf)
-        return min(born, self._unseen, *(since for _, since in self._unborn.values()))
+        return min(first_born(self.held.values(), inf), self._unseen)
 
     def forget(self) -> None:
         """Forget whoever is left."""
         self.held.clear()
-        self._unborn.clear()
+        self._to_sweep.clear()
         self.more, self._unseen = 0, inf
 
     def find(self, since: float, most: int, limit: int) -> dict[int, Any]:
@@ -57,7 +54,9 @@ class Newborn:
 
         More when else more than `limit` would be left. It was looked last at `since`.
         """
-        waiting = {id: one for id, one in self.held.items() if one._greenscope_origin is not None}
+        waiting = {id: one for id, one in self.held.items() if has_birth(one)}
+        waiting.update(self._sweep())
+        self._again = len(waiting)
         since, self.more, self._unseen = min(since, self._unseen), 0, inf
         latest = self._latest()
         if len(latest) == LOOKED_AT and any(id > self._old for id, _ in latest[:OLD_IN_A_ROW]):
@@ -68,26 +67,29 @@ class Newborn:
             if self.more:
                 self._unseen = first_born(map(self.alive.get, ids[most : most + LOOKED_AT]), since)
         self._found = max((id for id, _ in latest), default=0)
-        unborn = {id: (one, since) for id, one in latest if getattr(one, "_greenscope_born", since) is None}
-        for id, (one, after) in self._unborn.items():
-            unborn[id] = one, after if after > since - AWAITED else inf
-        self._unborn = {
-            id: kept for id, kept in unborn.items() if not has_birth(kept[0]) and self.alive.get(id) is kept[0]
-        }
-        waiting.update((id, one) for id, (one, _) in unborn.items() if has_birth(one))
         waiting.update(found for found in latest if has_birth(found[1]))
         return waiting
 
     def look(self, waiting: dict[int, Any], most: int) -> Iterator[tuple[int, Any]]:
-        """Go through those that were found; with `most` of them held, whoever was not held before is not looked at."""
-        before, self.held = self.held, {}
+        """Go through those that were found; while `most` of them are held, nobody else is looked at but once more."""
+        self.held = {}
         for at, (id, one) in enumerate(waiting.items()):
-            if len(self.held) >= most and id not in before:
-                self._unseen = min(self._unseen, first_born(islice(waiting.values(), at, at + LOOKED_AT), inf))
-                return
-            self._old = max(self._old, id)
+            if at >= self._again:
+                if len(self.held) >= most:
+                    self._unseen = min(self._unseen, first_born(islice(waiting.values(), at, at + LOOKED_AT), inf))
+                    return
+                self._old = max(self._old, id)
             yield id, one
         self._old = max(self._old, self._found)
+
+    def _sweep(self) -> list[tuple[int, Any]]:
+        """Return those who were looked at before and have a birth, among the next few."""
+        if not self._to_sweep:
+            self._to_sweep = list(self.alive)
+        swept = self._to_sweep[-LOOKED_AT:]
+        del self._to_sweep[-LOOKED_AT:]
+        found = [(id, self.alive.get(id)) for id in swept if id <= self._old]
+        return [(id, one) for id, one in found if has_birth(one)]
 
     def _latest(self) -> list[tuple[int, Any]]:
         """Return those who were registered last, oldest first."""
@@ -97,8 +99,6 @@ class Newborn:
             except RuntimeError:  # somebody was born, or ended, before the look began
                 continue
             latest.reverse()
-            if latest:
-                self.greatest = max(self.greatest, latest[-1][0])
             return latest
 
     def _ids_since(self) -> list[int]:

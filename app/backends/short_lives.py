@@ -30,14 +30,12 @@ class Allowance:
     Each step is one that the interpreter does not divide, so that no thread loses another one's count.
     """
 
-    __slots__ = ("_members", "left", "newest", "shed")
+    __slots__ = ("_members", "left", "shed")
 
     def __init__(self, left: float = SHORT_BURST) -> None:
         self.left = left
         #: all that were ever counted
         self.shed = 0
-        #: the id of one of those that were counted last
-        self.newest = 0
         #: of those that were in groups, by the numbers of these
         self._members: dict[tuple[int, ...], int] = {}
 

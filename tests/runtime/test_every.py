@@ -156,8 +156,9 @@ def test_nobody_listens_to_none() -> None:
     assert not alone.listening
 
 
-def test_those_who_ended_with_one_that_was_cut_short_at_its_end_are_told(
-    calls: list[tuple[str, list[Greenlet]]],
+@pytest.mark.parametrize("others", [[int], [int, abs], [abs]])
+def test_all_are_told_who_ended_with_one_that_was_cut_short_at_its_end(
+    calls: list[tuple[str, list[Greenlet]]], others: list[Any]
 ) -> None:
     """A signal comes where it is known to be killed, and not yet to have ended."""
 
@@ -169,9 +170,11 @@ def test_those_who_ended_with_one_that_was_cut_short_at_its_end_are_told(
 
     cut_short = Interrupted.spawn(sleep, 60)
     sleep(0)
-    other = spawn(int)
+    ended = [Quiet.spawn(one) for one in others]  # abs() fails
     cut_short.kill(block=False)
     with pytest.raises(KeyboardInterrupt):
         sleep(1)
     sleep(0)
-    assert any(kind == "value" and other in greenlets for kind, greenlets in calls)
+    told = [one for _, greenlets in calls for one in greenlets]
+    assert set(told) >= set(ended)
+    assert len(told) == len(set(told))

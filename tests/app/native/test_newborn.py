@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from greenscope.app.backends import native_newborn
-from greenscope.app.backends.native_newborn import AWAITED, Newborn
+from greenscope.app.backends.native_newborn import Newborn
 
 
 @pytest.fixture(autouse=True)
@@ -54,26 +54,48 @@ def test_one_that_another_thread_registers_late_is_found() -> None:
 
 def test_one_that_is_registered_without_a_birth_is_found_later() -> None:
     late = SimpleNamespace(_greenscope_born=None, _greenscope_origin=None)
-    alive = {1: born(1.0), 2: late, 3: born(3.0)}
+    alive = {1: born(1.0), 2: late, **{id: born(float(id)) for id in range(3, 40)}}
     newborn = Newborn(alive)
-    assert tell(newborn, since=0.5) == [1, 3]
-    assert newborn.until == 0.5, "it was born after the last look"
-    alive.update({id: born(float(id)) for id in range(10, 110)})
-    assert len(tell(newborn, since=1.0)) == 100
-    assert newborn.until == 0.5
-    late._greenscope_born, late._greenscope_origin = 2.0, "somewhere"
-    assert tell(newborn, since=110.0) == [2]
-    assert newborn.until == inf
+    assert tell(newborn) == [1, *range(3, 40)]
+    alive.update({id: born(float(id)) for id in range(40, 140)})
+    assert len(tell(newborn)) == 100
+    late._greenscope_born = 2.0
+    tell(newborn)
+    late._greenscope_origin = "somewhere"
+    found = [tell(newborn) for _ in range(2 * len(alive) // 10)]
+    assert [2] in found
+    assert sum(map(len, found)) == 1
 
 
-def test_one_that_never_gets_a_birth_holds_up_the_others_for_a_while() -> None:
-    """The hook was cut short."""
-    newborn = Newborn({1: SimpleNamespace(_greenscope_born=None, _greenscope_origin=None)})
-    tell(newborn, since=0.0)
-    assert newborn.until == 0.0
-    tell(newborn, since=2 * AWAITED)
-    tell(newborn, since=2 * AWAITED)
-    assert newborn.until == inf
+def test_one_that_gets_its_birth_late_hides_nobody() -> None:
+    slow = SimpleNamespace(_greenscope_born=None, _greenscope_origin=None)
+    alive = {id: born(float(id)) for id in range(1, 101)}
+    alive[101] = slow
+    newborn = Newborn(alive)
+
+    def hold() -> None:
+        for id, one in newborn.look(newborn.find(0.0, 1000, 10**6), 8):
+            newborn.held[id] = one
+
+    hold()
+    slow._greenscope_born, slow._greenscope_origin = 101.0, "somewhere"
+    alive.update({id: born(float(id)) for id in range(102, 300)})
+    for _ in range(3):
+        hold()
+        assert list(newborn.held) == list(range(1, 9))
+        assert newborn.until == 1.0
+    assert sorted(id for _ in range(60) for id in tell(newborn)) == list(range(1, 300))
+
+
+def test_those_whose_old_ids_are_registered_again_hide_nobody() -> None:
+    alive = {id: born(float(id)) for id in range(1, 101)}
+    newborn = Newborn(alive)
+    tell(newborn)
+    alive.update({id: born(float(id)) for id in range(101, 201)})
+    for id in range(1, 31):
+        alive[id] = alive.pop(id)
+    alive.update({id: born(float(id)) for id in range(201, 206)})
+    assert sorted(id for _ in range(60) for id in tell(newborn)) == list(range(101, 206))
 
 
 def test_nobody_is_left_who_was_born_before_what_is_said() -> None:
