@@ -11,7 +11,7 @@ Per raw greenlet there are
     since        when it began, or its account was opened later; 0.0: none is kept
     run_time     between being switched to and switching away       switches, longest_run beside it
     wait_time    between parking and being made ready
-    parked_at    when it gave up control last, 0.0: not yet
+    parked_at    when it gave up control last, but by sleep(0): that one is ready at once; 0.0: not yet
 
 and being ready is the rest of its life: what no moment has to be noted for. All seconds are
 of `time.monotonic`, whatever clock the hub's timers go by. A carrier's account belongs to

@@ -33,8 +33,8 @@ class Newborn:
         self._unseen = inf
         #: the greatest id among those that were looked at, and among those that were found
         self._old = self._found = 0
-        #: how many of those that were found come first, and were looked at before
-        self._again = 0
+        #: who of those that were found was looked at before
+        self._again: set[int] = set()
         #: whom to sweep next
         self._to_sweep: list[int] = []
 
@@ -47,6 +47,7 @@ class Newborn:
         """Forget whoever is left."""
         self.held.clear()
         self._to_sweep.clear()
+        self._again.clear()
         self.more, self._unseen = 0, inf
 
     def find(self, since: float, most: int, limit: int) -> dict[int, Any]:
@@ -56,7 +57,7 @@ class Newborn:
         """
         waiting = {id: one for id, one in self.held.items() if has_birth(one)}
         waiting.update(self._sweep())
-        self._again = len(waiting)
+        self._again = set(waiting)
         since, self.more, self._unseen = min(since, self._unseen), 0, inf
         latest = self._latest()
         if len(latest) == LOOKED_AT and any(id > self._old for id, _ in latest[:OLD_IN_A_ROW]):
@@ -74,7 +75,7 @@ class Newborn:
         """Go through those that were found; while `most` of them are held, nobody else is looked at but once more."""
         self.held = {}
         for at, (id, one) in enumerate(waiting.items()):
-            if at >= self._again:
+            if id not in self._again:
                 if len(self.held) >= most:
                     self._unseen = min(self._unseen, first_born(islice(waiting.values(), at, at + LOOKED_AT), inf))
                     return

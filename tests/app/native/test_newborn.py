@@ -132,3 +132,16 @@ def test_more_than_the_limit_are_looked_at_so_that_they_can_be_given_up() -> Non
     waiting = newborn.find(0.0, 20, 30)
     assert len(waiting) == 70
     assert newborn.more == 30
+
+
+def test_no_more_are_held_though_the_oldest_were_given_up() -> None:
+    newborn = Newborn({id: born(float(id)) for id in range(1, 101)})
+    for id, one in newborn.look(newborn.find(0.0, 1000, 10**6), 8):
+        newborn.held[id] = one
+    waiting = newborn.find(0.0, 1000, 92)
+    for id in range(1, 9):
+        del waiting[id]
+    for id, one in newborn.look(waiting, 3):
+        newborn.held[id] = one
+    assert list(newborn.held) == [9, 10, 11]
+    assert newborn.until == 9.0
