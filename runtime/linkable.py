@@ -132,12 +132,15 @@ class Linkable:
         if timeout is None:  # as stand_until_called() does, without the call: thousands may wait, each with its frames
             line[raw] = shown
             try:
-                if not self.ready():
+                if self.ready():
+                    line.pop(raw, None)
+                else:
                     while raw in line:
                         park(shown)
                 return True
-            finally:
+            except BaseException:
                 line.pop(raw, None)
+                raise
         seconds, given = limit(timeout)
         line[raw] = shown
         try:

@@ -62,6 +62,34 @@ def test_busy_hub_ends_what_a_burst_left_little_by_little() -> None:
     assert len(get_hub().free) == FREE_LIMIT
 
 
+def test_carriers_that_are_ended_do_not_look_for_themselves_among_thousands() -> None:
+    class Free(list[Any]):
+        def __contains__(self, thing: object) -> bool:
+            looked.append(thing)
+            return super().__contains__(thing)
+
+    def burst() -> None:
+        hub = get_hub()
+        hub.free = Free()
+        event = Event()
+        tasks = [spawn(event.wait) for _ in range(FREE_LIMIT * 2)]
+        sleep(0)
+        raws.extend(hub.carriers)
+        event.set()
+        joinall(tasks)
+        assert wait()
+        left.extend(hub.carriers)
+
+    looked: list[object] = []
+    raws: list[Any] = []
+    left: list[Any] = []
+    thread = threading.Thread(target=burst)
+    thread.start()
+    thread.join()
+    assert (len(raws), len(left), looked) == (FREE_LIMIT * 2, FREE_LIMIT, [])
+    assert all(raw.dead for raw in raws if raw not in left)
+
+
 def test_error_thrown_by_hand_into_a_free_carrier_ends_that_one_alone() -> None:
     raw = run(greenlet.getcurrent)
     get_hub().run_callback(raw.throw)
