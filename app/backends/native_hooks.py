@@ -16,7 +16,8 @@ By far the most greenlets end before anybody could have looked at them. Those co
 thread nothing at all: they are counted here, a batch at a time, and their birth dies with them.
 
 Of an origin there is one for all that are spawned in a row by the same line, to run the same
-function: to make one for each would be more work for the garbage collector than for us.
+function, or method, of which each look at it makes another object: to make one for each would be
+more work for the garbage collector than for us.
 
 The other thread takes a birth off first, and looks then whether the greenlet is still in the
 registry; whoever ends is taken out of the registry first, and its birth is looked at then. So of
@@ -42,6 +43,7 @@ from collections.abc import Callable
 from itertools import compress, count, repeat
 from operator import is_not, not_
 from time import monotonic
+from types import MethodType
 from typing import Any, NamedTuple
 
 import greenscope.runtime
@@ -115,6 +117,7 @@ def make_hooks(
     clock = monotonic
     files = _BETWEEN
     carried = Carrier.run.__code__
+    method = MethodType
     forget = alive.pop
     #: a reference to who spawned last, and its id: most have many children in a row
     latest: Any = None
@@ -164,7 +167,13 @@ def make_hooks(
         function = greenlet._run
         at = frame.f_lasti
         own = origin
-        if own is None or own[0] is not function or own[3] != at or own[2] is not code or own[1] is not parent:
+        if (
+            own is None
+            or own[3] != at
+            or own[2] is not code
+            or own[1] is not parent
+            or ((kept := own[0]) is not function and not (type(kept) is type(function) is method and kept == function))
+        ):
             own = function, parent, code, at
             origin = own  # which may free a function, whose finaliser may spawn, too
         try:
