@@ -43,9 +43,8 @@ TRIM_PAUSE = 0.1
 #: carriers that a busy hub ends at a time (about 1 ms), and an idle one, which then looks whether it still is
 TRIM_BUSY, TRIM_IDLE = 128, 32
 
-#: what ends a free carrier when it is switched to with it: half of what a throw costs, and whoever took it from the
-#: free ones spares it the search for itself there
-DISMISSED = object()
+#: the job of a carrier that was borrowed for the link callbacks, until it takes the first of them
+_LINKS = object()
 
 
 class Carrier(greenlet):
@@ -53,6 +52,7 @@ class Carrier(greenlet):
 
     __slots__ = (
         "_locals",
+        "dismissed",
         "hub",
         "link_call",
         "longest_run",
@@ -69,6 +69,8 @@ class Carrier(greenlet):
     hub: "Hub"
     task: Any
     link_call: object
+    #: it is to end when it is switched to next: half of what a throw would cost
+    dismissed: bool
     waiting_on: Any
     tree_locals: dict[str, Any] | None
     #: what the greenlet-local data of a link callback hang on (see local)
@@ -88,8 +90,8 @@ class Carrier(greenlet):
         free = hub.free
         ready = hub.ready
         switch = hub.switch
+        task = self.task
         while True:
-            task = self.task
             if task is None:
                 self.run_links(hub)
             while task is not None:
@@ -134,27 +136,33 @@ class Carrier(greenlet):
                     self.task = task = None
             free.append(self)
             try:
-                if hub.batch > 0 and ready and ready[0].__class__ is Carrier:  # a relay, as in park()
-                    hub.batch -= 1
-                    following = ready.popleft()
-                    if hub.now:
-                        hub.current = following
-                    given = following.switch()
-                else:
-                    if hub.now:
-                        hub.current = hub
-                    given = switch()
+                while True:
+                    if hub.batch > 0 and ready and ready[0].__class__ is Carrier:  # a relay, as in park()
+                        hub.batch -= 1
+                        following = ready.popleft()
+                        if hub.now:
+                            hub.current = following
+                        following.switch()
+                    else:
+                        if hub.now:
+                            hub.current = hub
+                        switch()
+                    task = self.task
+                    if task is not None or self.link_call is not None:
+                        break
+                    if self.dismissed:
+                        hub.carriers.discard(self)
+                        return
+                    # still free: a greenlet whose parent this is has ended, or somebody switches by hand
             except BaseException:
                 hub.carriers.discard(self)
                 if self in free:
                     free.remove(self)
                 raise
-            if given is DISMISSED:
-                hub.carriers.discard(self)
-                return
 
     def run_links(self, hub: "Hub") -> None:
         """Run the link callbacks that wait."""
+        self.link_call = None
         sources = hub.link_calls
         while sources:
             source = sources[0]
@@ -178,7 +186,14 @@ def trim(hub: "Hub", count: int) -> None:
     """End up to `count` of the free carriers beyond those that the hub keeps; called by the hub."""
     free = hub.free
     for _ in range(min(count, len(free) - FREE_LIMIT)):
-        free.pop().switch(DISMISSED)
+        dismiss(free.pop(), hub)
+
+
+def dismiss(carrier: Carrier, parent: greenlet) -> None:
+    """End a carrier that was just taken from the free ones, and come back to `parent`, the current greenlet."""
+    carrier.parent = parent
+    carrier.dismissed = True
+    carrier.switch()
 
 
 def job_of(raw: Any) -> Any:
@@ -213,7 +228,10 @@ def borrow(hub: "Hub", task: Any) -> Carrier:
         carrier.gr_context = None
     else:
         carrier = make(hub)
-    carrier.task = task
+    if task is None:
+        carrier.link_call = _LINKS
+    else:
+        carrier.task = task
     return carrier
 
 
@@ -221,6 +239,7 @@ def make(hub: "Hub") -> Carrier:
     """Make a carrier with a clear account; here and not in an __init__, whose call costs a fifth of it all."""
     carrier = Carrier(None, hub)
     carrier.hub = hub
+    carrier.dismissed = False
     carrier.task = carrier.link_call = carrier.waiting_on = carrier.tree_locals = carrier._locals = None
     carrier.run_time = carrier.wait_time = carrier.longest_run = carrier.since = carrier.parked_at = 0.0
     carrier.switches = 0

@@ -38,7 +38,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from greenscope.runtime.carriers import DISMISSED, Carrier
+from greenscope.runtime.carriers import Carrier, dismiss
 from greenscope.runtime.exceptions import HubDestroyed, LoopExit
 from greenscope.runtime.faults import ErrorHandler
 from greenscope.runtime.idents import Idents
@@ -252,9 +252,7 @@ class Hub(ErrorHandler):
         """End the free carriers: each refers to itself from its own stack, so nobody else ever would."""
         current = getcurrent()
         while self.free:
-            carrier = self.free.pop()
-            carrier.parent = current
-            carrier.switch(DISMISSED)
+            dismiss(self.free.pop(), current)
 
     def __repr__(self) -> str:
         return f"<Hub at {id(self):#x} thread={self.thread_ident:#x} ready={len(self.ready)} timers={len(self.timers)}>"

@@ -172,7 +172,10 @@ def make_hooks(
             or own[3] != at
             or own[2] is not code
             or own[1] is not parent
-            or ((kept := own[0]) is not function and not (type(kept) is type(function) is method and kept == function))
+            or not (
+                (kept := own[0]) is function
+                or (type(kept) is type(function) is method and kept.__func__ is function.__func__ and kept == function)
+            )
         ):
             own = function, parent, code, at
             origin = own  # which may free a function, whose finaliser may spawn, too

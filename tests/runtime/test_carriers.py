@@ -90,6 +90,56 @@ def test_carriers_that_are_ended_do_not_look_for_themselves_among_thousands() ->
     assert all(raw.dead for raw in raws if raw not in left)
 
 
+def test_free_carrier_that_somebody_switches_to_stays_free_once() -> None:
+    def parent() -> Any:
+        def child() -> str:
+            sleep(0)
+            return "to its parent"  # the raw greenlet of a job that has long ended
+
+        get_hub().run_callback(greenlet.greenlet(child).switch)
+        return greenlet.getcurrent()
+
+    raw = run(parent)
+    get_hub().run_callback(raw.switch, "by hand")
+    for _ in range(4):
+        sleep(0)
+    free = get_hub().free
+    assert raw in free
+    assert len(set(free)) == len(free)
+    served = [spawn(sleep, 0.001) for _ in range(len(free) + 5)]
+    joinall(served)
+    assert all(one.successful() for one in served)
+
+
+def test_carrier_that_somebody_switched_to_is_ended_like_others() -> None:
+    hub = get_hub()
+    joinall([spawn(sleep, 0) for _ in range(FREE_LIMIT + 10)])
+    for raw in hub.free[-5:]:
+        hub.run_callback(raw.switch)
+    assert wait()
+    assert len(hub.free) == FREE_LIMIT
+    assert not any(raw.dead for raw in hub.free)
+    assert hub.free[-1].parent is hub
+
+
+def test_free_carrier_keeps_nothing_of_who_switched_to_it() -> None:
+    def parent() -> None:
+        def child() -> Thing:
+            thing = Thing()
+            refs.append(weakref.ref(thing))
+            sleep(0)
+            return thing
+
+        get_hub().run_callback(greenlet.greenlet(child).switch)
+
+    refs: list[weakref.ref[Any]] = []
+    run(parent)
+    for _ in range(4):
+        sleep(0)
+    gc.collect()
+    assert [ref() for ref in refs] == [None]
+
+
 def test_error_thrown_by_hand_into_a_free_carrier_ends_that_one_alone() -> None:
     raw = run(greenlet.getcurrent)
     get_hub().run_callback(raw.throw)

@@ -6,6 +6,7 @@ import sys
 import weakref
 from itertools import pairwise
 from time import monotonic
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -400,7 +401,7 @@ def test_methods_of_one_object_that_are_spawned_in_a_row_share_an_origin(
             sleep(60)
 
     class Equal:
-        def __call__(self) -> None:
+        def __call__(self, of: object = None) -> None:
             sleep(60)
 
         def __eq__(self, other: object) -> bool:
@@ -412,7 +413,10 @@ def test_methods_of_one_object_that_are_spawned_in_a_row_share_an_origin(
         first, second = Worker(), Worker()
         greenlets = [
             spawn(run)
-            for run in (first.work, first.work, first.rest, second.rest, second.rest, Equal(), Equal(), first.work)
+            for run in (
+                *(first.work, first.work, first.rest, second.rest, second.rest),
+                *(Equal(), Equal(), MethodType(Equal(), first), MethodType(Equal(), first), first.work),
+            )
         ]
         origins = [greenlet._greenscope_origin for greenlet in greenlets]
         killall(greenlets)
@@ -420,4 +424,5 @@ def test_methods_of_one_object_that_are_spawned_in_a_row_share_an_origin(
 
     origins = thread.call(spawn_all)
     shared = [one is other for one, other in pairwise(origins)]
-    assert shared == [True, False, False, True, False, False, False]
+    assert shared == [True, False, False, True, False, False, False, False, False]
+    assert not probe.faults
