@@ -3,8 +3,9 @@
 A Timeout is an exception that throws itself: at its deadline the hub interrupts the
 greenlet that started it, wherever that greenlet stands, unless it has ended.
 
-After a turn that took long, much may be due at once. Then a Timeout gives way to what was
-due before it, and to what came by a descriptor, for one batch of the hub.
+After a turn that took long, much may be due at once. Then a Timeout gives way, once and for
+one batch of the hub, to what was due before it and to what came by a descriptor; what is due
+after it, and not for its own greenlet, does not wait for that.
 
 Deliberate differences from gevent:
 1. A greenlet that is ready when its Timeout expires gets the Timeout when its turn comes,
@@ -56,7 +57,8 @@ class Timeout(BaseException):
         args = (raw, job_of(raw), self.throws)
         hub = current_hub(raw)
         timer = LateTimer(hub.timers, hub.clock() + self.seconds, interrupt_job, args, self._ref)
-        hub.timers.push_late(timer)
+        timer.waited = False
+        hub.timers.push(timer)
         self._timer = timer
 
     @property

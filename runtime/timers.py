@@ -28,9 +28,6 @@ class Timer:
         self.args = args
         self.ref = ref
 
-    #: gives way to what else is due in the same turn
-    late = False
-
     @property
     def pending(self) -> bool:
         """True until it fires or is cancelled."""
@@ -53,26 +50,28 @@ class Timer:
 
 
 class LateTimer(Timer):
-    """The timer of a Timeout: whatever was due before it, or came from outside, has its turn first."""
+    """The timer of a Timeout, which gives way to whatever was due before it, or came from outside."""
 
-    __slots__ = ("serial",)
-    serial: int
-    late = True
+    __slots__ = ("waited",)
+    #: it has given way once, and need not do so again; False when it is pushed
+    waited: bool
+
+
+#: deadline, serial number and timer: what is in the heap
+Entry = tuple[float, int, Timer]
 
 
 class Timers:
     """The timers of one hub. Deadlines are in seconds of the hub's clock."""
 
-    __slots__ = ("cancelled", "gave_way", "heap", "refs", "serial")
+    __slots__ = ("cancelled", "heap", "refs", "serial")
 
     def __init__(self) -> None:
-        self.heap: list[tuple[float, int, Timer]] = []
+        self.heap: list[Entry] = []
         self.serial = 0
         #: pending timers that keep the loop alive
         self.refs = 0
         self.cancelled = 0
-        #: a late timer gave way in the last turn; it need not do so again
-        self.gave_way = False
 
     def add(self, deadline: float, function: Callable[..., Any], args: Any = (), ref: bool = True) -> Timer:
         """Call `function(*args)` in the hub once its clock has reached `deadline`; equal ones in order of adding."""
@@ -89,17 +88,6 @@ class Timers:
         if timer.ref:
             self.refs += 1
 
-    def push_late(self, timer: LateTimer) -> None:
-        """Do as push(), and remember its place among those of the same deadline."""
-        self.push(timer)
-        timer.serial = self.serial
-
-    def put_back(self, timer: Any) -> None:
-        """Put a late timer that was taken back to where it was."""
-        heappush(self.heap, (timer.deadline, timer.serial, timer))
-        if timer.ref:
-            self.refs += 1
-
     def next_deadline(self) -> float | None:
         """Return the earliest pending deadline, dropping cancelled ones from the top."""
         heap = self.heap
@@ -110,8 +98,8 @@ class Timers:
             self.cancelled -= 1
         return None
 
-    def pop_due(self, now: float, last: int) -> Timer | None:
-        """Take the earliest timer whose deadline has come; its `function` is still set (None: no such timer).
+    def pop_due(self, now: float, last: int) -> Entry | None:
+        """Take the earliest entry whose deadline has come out of the heap (None: no such); take() or put_back() it.
 
         Those added after serial number `last` are for the next turn: one that adds itself again must not starve others.
         """
@@ -119,13 +107,30 @@ class Timers:
         while heap and heap[0][0] <= now:
             if heap[0][1] > last:
                 return None
-            timer = heappop(heap)[2]
-            if timer.function is not None:
-                if timer.ref:
-                    self.refs -= 1
-                return timer
+            entry = heappop(heap)
+            if entry[2].function is not None:
+                return entry
             self.cancelled -= 1
         return None
+
+    def take(self, timer: Timer) -> Callable[..., Any] | None:
+        """Return what a timer that was popped is to call, and let it be done; None when it was cancelled meanwhile."""
+        function = timer.function
+        if function is None:
+            self.cancelled = max(0, self.cancelled - 1)
+            return None
+        timer.function = None
+        timer.args = ()
+        if timer.ref:
+            self.refs -= 1
+        return function
+
+    def put_back(self, entry: Entry) -> None:
+        """Put what was popped back to where it was, unless it was cancelled meanwhile."""
+        if entry[2].function is None:
+            self.cancelled = max(0, self.cancelled - 1)
+        else:
+            heappush(self.heap, entry)
 
     def shift(self, seconds: float) -> None:
         """Move every deadline by `seconds`, for a clock that is set."""

@@ -28,6 +28,7 @@ from greenlet import greenlet
 from greenscope.runtime.accounting import keep_accounts, pass_turn
 from greenscope.runtime.carriers import FREE_LIMIT, TRIM_BUSY, TRIM_IDLE, TRIM_PAUSE, Carrier, borrow, trim
 from greenscope.runtime.every import every
+from greenscope.runtime.timers import Entry, LateTimer
 
 if TYPE_CHECKING:
     from greenscope.runtime.hub import Hub
@@ -132,43 +133,50 @@ def limit_relays(hub: "Hub", now: float) -> None:
 def run_timers(hub: "Hub") -> None:
     """Call what is due; timers that are added meanwhile are for the next turn.
 
-    A late one (a Timeout) gives way, for one batch, to what came in time: to timers that were due before it, and to
-    descriptors. Else, after a long turn, a sleep or a read that was over long ago would be cut off. And of several for
-    one greenlet, one at a time: the first may be the end of the others.
+    A late one (a Timeout) gives way, once and for one batch, to what came in time: to timers that were due before it,
+    and to descriptors. Else, after a long turn, a sleep or a read that was over long ago would be cut off. And of
+    several for one greenlet, one at a time: the first may be the end of the others. Whatever is for that greenlet stays
+    behind it; all else goes on, so that thousands that are late take a turn or two, not a turn each.
     """
     timers = hub.timers
-    fired, asked = False, timers.gave_way
-    timers.gave_way = False
+    gives_way = asked = False
+    held: list[Entry] = []
+    behind: set[int] = set()
     now = hub.clock()
     last = timers.serial
     if hub.now:
         hub.now = monotonic()
-    while True:
-        timer = timers.pop_due(now, last)
-        if timer is None:
-            return
-        if not timer.late:
-            fired = True
-        elif fired or is_interrupted(timer.args[0]):
-            timers.put_back(timer)
-            return
-        elif not asked:
-            timers.put_back(timer)
-            asked = True
-            if makes_ready(hub):
-                timers.gave_way = True
-                return
-            continue
-        function, args = timer.function, timer.args
-        timer.function = None
-        timer.args = ()
-        if function is None:
-            continue
-        try:
-            function(*args)
-        except BaseException:
-            if hub.ends_hub(function):
-                raise
+    try:
+        while (entry := timers.pop_due(now, last)) is not None:
+            timer = entry[2]
+            args = timer.args
+            if behind and args and id(args[0]) in behind:
+                held.append(entry)
+                continue
+            if not isinstance(timer, LateTimer):
+                gives_way = True
+            else:
+                if not (gives_way or asked or timer.waited):
+                    asked = True
+                    gives_way = makes_ready(hub)
+                if gives_way and not timer.waited:
+                    timer.waited = waits = True
+                else:
+                    waits = is_interrupted(args[0])
+                if waits:
+                    held.append(entry)
+                    behind.add(id(args[0]))
+                    continue
+            function = timers.take(timer)
+            try:
+                if function is not None:
+                    function(*args)
+            except BaseException:
+                if hub.ends_hub(function):
+                    raise
+    finally:
+        for entry in held:
+            timers.put_back(entry)
 
 
 def is_interrupted(raw: Any) -> bool:

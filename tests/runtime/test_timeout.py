@@ -1,10 +1,15 @@
 """Timeout: an exception that throws itself."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
 
-from greenscope.runtime import Timeout, get_hub, getcurrent, sleep, socket, spawn, testing, with_timeout
+from greenscope.runtime import Timeout, get_hub, getcurrent, joinall, sleep, socket, spawn, testing, with_timeout
+from greenscope.runtime.event import AsyncResult, Event
+from greenscope.runtime.lock import Semaphore
+from greenscope.runtime.queue import Queue
 from greenscope.runtime.timeout import limit
 from greenscope.runtime.waiting import park_until
 
@@ -271,3 +276,68 @@ def test_timeout_that_is_due_with_a_kill_does_not_come_after_its_block(clock: An
     clock.advance(20)
     one.join()
     assert ends == ["in order"]
+
+
+def test_thousands_that_are_late_expire_in_a_few_turns(clock: Any) -> None:
+    def wait(seconds: float) -> bool:
+        with Timeout(seconds, False):
+            sleep(100)
+        return clock() > began + 99
+
+    began = clock()
+    sleepers = [spawn(sleep, 1 + n / 1000) for n in range(1000)]
+    limited = [spawn(wait, 1 + (n + 0.5) / 1000) for n in range(1000)]
+    sleep(0)
+    clock.advance(10)
+    turns = get_hub().turns
+    joinall(sleepers + limited)
+    assert get_hub().turns - turns < 10
+    assert not any(one.value for one in limited)
+
+
+def test_timeout_that_gives_way_keeps_its_place_before_what_is_due_later_for_its_greenlet(clock: Any) -> None:
+    log: list[str] = []
+
+    def work() -> None:
+        with Timeout(2, False):
+            sleep(3)
+            log.append("slept to the end")
+
+    task = spawn(work)
+    spawn(sleep, 1)  # to which it gives way
+    sleep(0)
+    clock.advance(10)
+    task.join()
+    assert log == []
+
+
+def test_timeout_that_is_cancelled_while_it_gives_way_is_counted_once(clock: Any) -> None:
+    hub = get_hub()
+    kept = Timeout.start_new(2)
+    hub.call_later(1, str, ("due before it",))
+    hub.call_later(3, kept.cancel)  # in the turn in which it gives way
+    clock.advance(10)
+    sleep(0)
+    sleep(0)
+    assert hub.timers.refs == 0
+    assert hub.timers.cancelled == len(hub.timers.heap)
+
+
+@pytest.mark.parametrize(
+    "wait", [lambda: sleep(10), Event().wait, Queue().get, Semaphore(0).acquire, AsyncResult().get]
+)
+def test_timeout_that_was_caught_leaves_no_cycle(wait: Any) -> None:
+    class Thing:
+        """What the frames of the one who waited hold."""
+
+    def work() -> Any:
+        thing = Thing()
+        with pytest.raises(Timeout), Timeout(1):
+            wait()
+        return weakref.ref(thing)
+
+    gc.disable()
+    try:
+        assert spawn(work).get()() is None
+    finally:
+        gc.enable()

@@ -13,10 +13,11 @@ def fire(timers: Timers, now: float) -> list[Any]:
     """Take all that is due, as the hub does."""
     fired = []
     last = timers.serial
-    while (timer := timers.pop_due(now, last)) is not None:
-        assert timer.function is not None
-        function, timer.function = timer.function, None
-        fired.append(function(*timer.args))
+    while (entry := timers.pop_due(now, last)) is not None:
+        args = entry[2].args
+        function = timers.take(entry[2])
+        assert function is not None
+        fired.append(function(*args))
     return fired
 
 
