@@ -114,6 +114,8 @@ class Hub(ErrorHandler):
         self.sleeping = False
         #: things under way elsewhere (pool threads, submitted calls) that will wake the hub
         self.holds = 0
+        #: how many greenlets are in idle()
+        self.idlers = 0
         #: asks for accounts of run, ready and wait time, from the next turn on; from any thread
         self.accounted = False
         #: when the running slice began, 0.0: no accounts are kept (see accounting)
@@ -290,7 +292,7 @@ class Hub(ErrorHandler):
         self.cut_short.clear()
         self.link_calls.clear()
         self.batch = 0
-        self.holds = 0
+        self.holds = self.idlers = 0
         self.sleeping = False
         self._joiner = None
         self._threadpool = None

@@ -303,7 +303,10 @@ def _wake_oddly(raw: Any, hub: Hub) -> None:
         raise InvalidSwitchError(f"Invalid switch into a greenlet that waits for {waiting_on!r}")
     error, *more = waiting_on.errors
     _interrupt_again(raw, hub, more)
-    raise_error(error)
+    try:
+        raise_error(error)
+    finally:  # else it would hold this frame, and the frame would hold it, until the next full collection
+        del waiting_on, error, more
 
 
 def raise_error(error: Any) -> NoReturn:
@@ -320,7 +323,10 @@ def raise_error(error: Any) -> NoReturn:
             error = type_(error)
     if isinstance(error, BaseException):
         error = error.with_traceback(tb)
-    raise error
+    try:
+        raise error
+    finally:
+        del error, tb
 
 
 def sleep(seconds: float = 0, ref: bool = True) -> None:
@@ -376,10 +382,13 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
 
 
 def idle(priority: int = 0) -> None:
-    """Let everything that is ready run first, then go on. Blocks."""
-    raw = getcurrent()
-    hub = current_hub(raw)
-    while True:
-        sleep(0)
-        if not (hub.ready or hub.finished or hub.link_calls):
-            return
+    """Let everything that is ready run first, then go on; of several that do so, in order. Blocks."""
+    hub = current_hub(getcurrent())
+    hub.idlers += 1
+    try:
+        while True:
+            sleep(0)
+            if len(hub.ready) < hub.idlers and not (hub.finished or hub.link_calls):  # none but others of us
+                return
+    finally:
+        hub.idlers -= 1

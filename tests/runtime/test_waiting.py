@@ -6,7 +6,7 @@ from typing import Any
 import greenlet
 import pytest
 
-from greenscope.runtime import get_hub, getcurrent, idle, sleep, spawn, spawn_raw, testing
+from greenscope.runtime import get_hub, getcurrent, idle, joinall, sleep, spawn, spawn_raw, testing
 from greenscope.runtime.exceptions import (
     BlockingSwitchOutError,
     InvalidSwitchError,
@@ -283,3 +283,20 @@ def test_idle_lets_everything_ready_run_first() -> None:
     spawn(chain, 5)
     idle()
     assert ran == [5, 4, 3, 2, 1, 0]
+
+
+def test_several_that_are_idle_go_on_in_order_when_all_else_has_run() -> None:
+    log: list[Any] = []
+
+    def rest(name: str) -> None:
+        idle()
+        log.append(name)
+
+    def work() -> None:
+        for n in range(3):
+            sleep(0)
+            log.append(n)
+
+    resting = [spawn(rest, name) for name in "abc"]
+    joinall([*resting, spawn(work)], timeout=5)
+    assert log == [0, 1, 2, "a", "b", "c"]
