@@ -9,13 +9,19 @@ To get the interpreter back takes up to a switch interval, too, and both ways so
 let go of where that is of no use: a loop that has waited calls `rested`, and its work has HOLD from there.
 """
 
+from collections.abc import Iterator
 from time import perf_counter
+from typing import TypeVar
 
 from greenscope.app.natives import native_sleep
 
 #: seconds for which our work may keep the interpreter, and for which it then lets go of it
 HOLD, PAUSE = 0.002, 0.0005
 
+#: of what is looked at shortly, so many are between two breaths
+PORTION = 256
+
+_ItemT = TypeVar("_ItemT")
 _since = 0.0
 
 
@@ -30,3 +36,10 @@ def rested() -> None:
     """Note that our thread has waited without the interpreter, and has it as of now."""
     global _since
     _since = perf_counter()
+
+
+def portions(items: list[_ItemT]) -> Iterator[list[_ItemT]]:
+    """Give what is to be looked at in portions, with a breath before each. Blocks as breathe() does."""
+    for start in range(0, len(items), PORTION):
+        breathe()
+        yield items[start : start + PORTION]

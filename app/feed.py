@@ -56,6 +56,10 @@ class FeedLimits(PopulationLimits, OrderLimits):
     reconcile: float = 2.0  # at most this often after drops
     check: float = 10.0  # and this often anyway
 
+    def age_of(self, cost: float) -> float:
+        """Return for how long a look at all that took `cost` seconds may serve: a tenth of our time at the most."""
+        return max(self.sample_age, min(10.0 * self.sample_age, 10.0 * cost))
+
 
 class Feed(Ticker):
     """All state about one observed process; see the module. Use it from one thread only."""
@@ -101,7 +105,8 @@ class Feed(Ticker):
         self._hubs: list[HubSample] = []
         self._counts: tuple[float, dict[str, int]] = (float("-inf"), {})
         self._groups_seen = float("-inf")
-        self._groups_cost = 0.0
+        #: seconds that the last look at all groups took, and the last count
+        self._groups_cost = self._counts_cost = 0.0
         self._suspects: tuple[float, set[int], set[int], int] | None = None
         #: what happened before that has been told
         self._told_until = self.started
@@ -345,7 +350,7 @@ class Feed(Ticker):
     def look_at_groups(self) -> None:
         """Sample all groups, unless that was done a moment ago."""
         now = self._monotonic()
-        if now - self._groups_seen >= self.limits.sample_age:
+        if now - self._groups_seen >= self.limits.age_of(self._groups_cost):
             self._groups_seen = now
             mark = time.perf_counter()
             self.population.look_at_groups(self.probe.groups(), now)
@@ -353,8 +358,10 @@ class Feed(Ticker):
 
     def _live_counts(self) -> dict[str, int]:
         now = self._monotonic()
-        if now - self._counts[0] >= self.limits.sample_age:
+        if now - self._counts[0] >= self.limits.age_of(self._counts_cost):
+            mark = time.perf_counter()
             self._counts = (now, self.probe.count_states())
+            self._counts_cost = time.perf_counter() - mark
         return self._counts[1]
 
     def counts(self) -> dict[str, int]:

@@ -33,6 +33,7 @@ from greenscope.app.backends.native_drain import CUT_SHORT, NativeDrain
 from greenscope.app.backends.native_hooks import make_hooks
 from greenscope.app.backends.native_view import NativeView
 from greenscope.app.backends.short_lives import Allowance
+from greenscope.app.breath import breathe, portions
 from greenscope.app.model import (
     ControlResult,
     Drained,
@@ -257,16 +258,18 @@ class NativeProbe:
 
     def _reap(self) -> None:
         """Tell the end of raw greenlets, which have no links, and of groups that are gone."""
-        for id, greenlet in list(self.raws.items()):
-            if greenlet.dead:
-                del self.raws[id]
-                if self.alive.pop(id, None) is not None:
-                    kind = "killed" if id in self.killing else "succeeded"
-                    self.buffer.append((kind, monotonic(), id, None, None, None))
-        for id, ref in list(self._groups.items()):
-            if ref() is None and len(self.buffer) < self.buffer_limit:  # else at the next look
-                del self._groups[id]
-                self.buffer.append(("group_closed", monotonic(), None, id))
+        for raws in portions(list(self.raws.items())):
+            for id, greenlet in raws:
+                if greenlet.dead:
+                    del self.raws[id]
+                    if self.alive.pop(id, None) is not None:
+                        kind = "killed" if id in self.killing else "succeeded"
+                        self.buffer.append((kind, monotonic(), id, None, None, None))
+        for known in portions(list(self._groups.items())):
+            for id, ref in known:
+                if ref() is None and len(self.buffer) < self.buffer_limit:  # else at the next look
+                    del self._groups[id]
+                    self.buffer.append(("group_closed", monotonic(), None, id))
 
     # -- what is so now, what is asked, what it costs
 
@@ -302,7 +305,17 @@ class NativeProbe:
 
     def groups(self) -> list[GroupSample]:
         """Look at all Groups and Pools now."""
-        return [self.view.group(id, group) for id, ref in list(self._groups.items()) if (group := ref()) is not None]
+        return self.groups_of(list(self._groups))
+
+    def groups_of(self, ids: Iterable[int]) -> list[GroupSample]:
+        """Look at some of them; what is gone is left out."""
+        found = []
+        for id in ids:
+            breathe()
+            group = self._groups.get(id, _no_ref)()
+            if group is not None:
+                found.append(self.view.group(id, group))
+        return found
 
     def hubs(self) -> list[HubSample]:
         """Look at every hub now."""

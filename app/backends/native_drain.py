@@ -108,7 +108,8 @@ class NativeDrain:
         opened = self.probe.opened
         if not opened:
             return
-        new, found = opened[:], {one.id: one for one in self.probe.groups()}
+        new = opened[:]
+        found = {one.id: one for one in self.probe.groups_of(id for id, _ in new)}
         del opened[: len(new)]
         events += [Event("group_opened", t, group=id, group_record=found.get(id)) for id, t in new]
 

@@ -6,9 +6,10 @@ import pytest
 
 from greenscope.app import breath
 from greenscope.app.backends.native import NativeProbe
-from greenscope.app.feed import Feed
+from greenscope.app.feed import Feed, FeedLimits
 from greenscope.app.query import GreenletQuery
 from greenscope.runtime import sleep, spawn
+from greenscope.runtime.pool import Group
 from greenscope.runtime.thread import RuntimeThread
 
 MANY = 200
@@ -65,3 +66,45 @@ def test_long_work_of_feed_and_pages_asks_for_each_of_many(pauses: list[float], 
     shown = answer.text.count("<tr data-id=")
     assert shown > MANY / 2
     assert len(pauses) >= MANY + shown, "rows, and pieces of the page"
+
+
+def test_short_looks_at_all_ask_for_each_portion(pauses: list[float]) -> None:
+    with RuntimeThread("watched") as thread:
+        probe = NativeProbe()
+        probe.attach()
+
+        def fill() -> Group:
+            group = Group()
+            for _ in range(3 * breath.PORTION):
+                group.spawn(sleep, 60)
+            return group
+
+        group = thread.call(fill)
+        probe.drain()
+        for look in (probe.count_states, probe.groups, lambda: probe.waiters_of(1)):
+            pauses.clear()
+            look()
+            assert len(pauses) >= 3
+        thread.call(group.kill)
+        probe.close()
+
+
+def test_look_that_takes_long_serves_for_longer() -> None:
+    limits = FeedLimits(sample_age=0.2)
+    assert [limits.age_of(cost) for cost in (0.0, 0.01, 0.05, 60.0)] == [0.2, 0.2, 0.5, 2.0]
+
+
+def test_group_that_opens_is_looked_at_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with RuntimeThread("watched") as thread:
+        probe = NativeProbe()
+        probe.attach()
+        large = thread.call(Group)
+        probe.drain()
+        looked: list[Any] = []
+        look = probe.view.group
+        monkeypatch.setattr(probe.view, "group", lambda id, group: (looked.append(group), look(id, group))[1])
+        small = thread.call(Group)
+        opened = [event for event in probe.drain().events if event.kind == "group_opened"]
+        assert [event.group_record is not None for event in opened] == [True]
+        assert (looked, large is small) == ([small], False)
+        probe.close()
