@@ -7,7 +7,6 @@ A request that the hub has not taken up in time is answered `queued`: it stays p
 and will be carried out. One that was carried out without the wanted end is `alive`.
 """
 
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from time import monotonic
@@ -23,9 +22,6 @@ from greenscope.runtime.waits import kill as kill_raw
 
 if TYPE_CHECKING:
     from greenscope.app.backends.native import NativeProbe
-
-#: members of a group that are killed in one turn of the hub: some milliseconds
-KILLED_AT_ONCE = 500
 
 
 class NativeControl:
@@ -51,17 +47,16 @@ class NativeControl:
         self._open = still
 
     def _post(self, hub: Hub, request: Request, act: Callable[[], None]) -> Answer:
-        self._open.append(request)
-        hub.run_callback(self._carry_out, request, act)
-        return request.future
+        def carry_out() -> None:
+            request.begun = True
+            try:
+                act()
+            except Exception as error:
+                request.answer(ControlResult("refused", f"{type(error).__name__}: {error}"))
 
-    @staticmethod
-    def _carry_out(request: Request, act: Callable[[], None]) -> None:
-        request.begun = True
-        try:
-            act()
-        except Exception as error:
-            request.answer(ControlResult("refused", f"{type(error).__name__}: {error}"))
+        self._open.append(request)
+        hub.run_callback(carry_out)
+        return request.future
 
     @staticmethod
     def _now(outcome: Any, reason: str) -> Answer:
@@ -112,17 +107,12 @@ class NativeControl:
             if not left:
                 request.answer(ControlResult("done", f"{len(ids)} are dead.", tuple(ids), "killed"))
 
-        hub = hub_of(members[0])
-        portions = deque(members[at : at + KILLED_AT_ONCE] for at in range(0, len(members), KILLED_AT_ONCE))
-
         def act() -> None:
-            for member in portions.popleft():
+            for member in members:
                 member.rawlink(on_end)
                 member.kill(block=False)
-            if portions:
-                hub.run_callback(self._carry_out, request, act)
 
-        return self._post(hub, request, act)
+        return self._post(hub_of(members[0]), request, act)
 
     def resize(self, group: Any, size: int, timeout: float) -> Answer:
         """Give a Pool another size."""

@@ -1,13 +1,10 @@
 """The native probe: what is asked of the program is answered by what was seen."""
 
 import time
-from collections import Counter
 
 from greenscope.app.backends.native import NativeProbe
-from greenscope.app.backends.native_control import KILLED_AT_ONCE
-from greenscope.runtime import GreenletExit, get_hub, getcurrent, sleep, spawn
+from greenscope.runtime import GreenletExit, getcurrent, sleep, spawn
 from greenscope.runtime.event import Event as Flag
-from greenscope.runtime.pool import Group
 from greenscope.runtime.thread import RuntimeThread
 from tests.app.native.probing import answer, drain_until, id_of
 
@@ -30,29 +27,6 @@ def test_kill_answers_what_was_seen(thread: RuntimeThread, probe: NativeProbe) -
     assert second.place.function.endswith("stubborn")
     assert answer(probe, probe.kill(10**9, 1.0)).outcome == "unknown"
     thread.call(immortal.kill, ValueError)
-
-
-def test_large_group_is_killed_in_several_turns_of_the_hub(thread: RuntimeThread, probe: NativeProbe) -> None:
-    turns: list[int] = []
-
-    def work() -> None:
-        try:
-            sleep(60)
-        finally:
-            turns.append(get_hub().turns)
-
-    def fill() -> Group:
-        group = Group()
-        for _ in range(2 * KILLED_AT_ONCE + 1):
-            group.spawn(work)
-        sleep(0)
-        return group
-
-    group = thread.call(fill)
-    probe.drain()
-    killed = answer(probe, probe.kill_group(probe.groups()[-1].id, 10.0))
-    assert (killed.outcome, len(killed.ids), len(group)) == ("done", 2 * KILLED_AT_ONCE + 1, 0)
-    assert sorted(Counter(turns).values()) == [1, KILLED_AT_ONCE, KILLED_AT_ONCE]
 
 
 def test_kill_of_the_main_greenlet_is_refused(thread: RuntimeThread, probe: NativeProbe) -> None:
