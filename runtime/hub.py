@@ -114,8 +114,8 @@ class Hub(ErrorHandler):
         self.sleeping = False
         #: things under way elsewhere (pool threads, submitted calls) that will wake the hub
         self.holds = 0
-        #: how many greenlets are in idle()
-        self.idlers = 0
+        #: who is in idle()
+        self.idlers: set[Any] = set()
         #: asks for accounts of run, ready and wait time, from the next turn on; from any thread
         self.accounted = False
         #: when the running slice began, 0.0: no accounts are kept (see accounting)
@@ -152,6 +152,7 @@ class Hub(ErrorHandler):
                 return
             except BaseException as error:
                 self.sleeping = False
+                self.timers.put_back()
                 fault = error  # handled where what comes of it is caught, too
 
     def _sleep(self, deadline: float | None) -> None:
@@ -292,7 +293,8 @@ class Hub(ErrorHandler):
         self.cut_short.clear()
         self.link_calls.clear()
         self.batch = 0
-        self.holds = self.idlers = 0
+        self.holds = 0
+        self.idlers.clear()
         self.sleeping = False
         self._joiner = None
         self._threadpool = None

@@ -4,8 +4,8 @@ A Timeout is an exception that throws itself: at its deadline the hub interrupts
 greenlet that started it, wherever that greenlet stands, unless it has ended.
 
 After a turn that took long, much may be due at once. Then a Timeout gives way, once and for
-one batch of the hub, to what was due before it and to what came by a descriptor; what is due
-after it, and not for its own greenlet, does not wait for that.
+one batch of the hub, to a timer that was due before it or a descriptor, if that has made its
+greenlet ready.
 
 Deliberate differences from gevent:
 1. A greenlet that is ready when its Timeout expires gets the Timeout when its turn comes,

@@ -50,7 +50,7 @@ class Timer:
 
 
 class LateTimer(Timer):
-    """The timer of a Timeout, which gives way to whatever was due before it, or came from outside."""
+    """The timer of a Timeout, which gives way to what has made its greenlet ready in time."""
 
     __slots__ = ("waited",)
     #: it has given way once, and need not do so again; False when it is pushed
@@ -64,10 +64,12 @@ Entry = tuple[float, int, Timer]
 class Timers:
     """The timers of one hub. Deadlines are in seconds of the hub's clock."""
 
-    __slots__ = ("cancelled", "heap", "refs", "serial")
+    __slots__ = ("cancelled", "heap", "held", "refs", "serial")
 
     def __init__(self) -> None:
         self.heap: list[Entry] = []
+        #: what is due and waits for the next turn, while one lasts
+        self.held: list[Entry] = []
         self.serial = 0
         #: pending timers that keep the loop alive
         self.refs = 0
@@ -98,8 +100,8 @@ class Timers:
             self.cancelled -= 1
         return None
 
-    def pop_due(self, now: float, last: int) -> Entry | None:
-        """Take the earliest entry whose deadline has come out of the heap (None: no such); take() or put_back() it.
+    def next_due(self, now: float, last: int) -> Timer | None:
+        """Return the earliest timer whose deadline has come (None: no such); take() or hold() it.
 
         Those added after serial number `last` are for the next turn: one that adds itself again must not starve others.
         """
@@ -107,42 +109,47 @@ class Timers:
         while heap and heap[0][0] <= now:
             if heap[0][1] > last:
                 return None
-            entry = heappop(heap)
-            if entry[2].function is not None:
-                return entry
+            timer = heap[0][2]
+            if timer.function is not None:
+                return timer
+            heappop(heap)
             self.cancelled -= 1
         return None
 
-    def take(self, timer: Timer) -> Callable[..., Any] | None:
-        """Return what a timer that was popped is to call, and let it be done; None when it was cancelled meanwhile."""
+    def take(self) -> Callable[..., Any]:
+        """Take the earliest timer, which is pending, out of the heap, and return what it is to call."""
+        timer = heappop(self.heap)[2]
         function = timer.function
-        if function is None:
-            self.cancelled = max(0, self.cancelled - 1)
-            return None
+        assert function is not None
         timer.function = None
         timer.args = ()
         if timer.ref:
             self.refs -= 1
         return function
 
-    def put_back(self, entry: Entry) -> None:
-        """Put what was popped back to where it was, unless it was cancelled meanwhile."""
-        if entry[2].function is None:
-            self.cancelled = max(0, self.cancelled - 1)
-        else:
+    def hold(self) -> None:
+        """Lay the earliest timer aside until put_back(): it counts, and can be cancelled, as if it were in the heap."""
+        self.held.append(heappop(self.heap))
+
+    def put_back(self) -> None:
+        """Put back what was laid aside; again, when a signal has cut that short."""
+        for entry in self.held:
             heappush(self.heap, entry)
+        self.held.clear()
 
     def shift(self, seconds: float) -> None:
         """Move every deadline by `seconds`, for a clock that is set."""
-        for _, _, timer in self.heap:
-            timer.deadline += seconds
-        self.heap[:] = [(deadline + seconds, serial, timer) for deadline, serial, timer in self.heap]
+        for entries in (self.heap, self.held):
+            for _, _, timer in entries:
+                timer.deadline += seconds
+            entries[:] = [(deadline + seconds, serial, timer) for deadline, serial, timer in entries]
 
     def rebuild(self) -> None:
-        """Drop all cancelled timers from the heap."""
-        self.heap[:] = [entry for entry in self.heap if entry[2].function is not None]
+        """Drop all cancelled timers."""
+        for entries in (self.heap, self.held):
+            entries[:] = [entry for entry in entries if entry[2].function is not None]
         heapify(self.heap)
         self.cancelled = 0
 
     def __len__(self) -> int:
-        return max(0, len(self.heap) - self.cancelled)  # another thread may ask while either changes
+        return max(0, len(self.heap) + len(self.held) - self.cancelled)  # another thread may ask while any changes

@@ -17,9 +17,10 @@ Relays may go on for a while when the batch is over (`hub.batch` is negative the
 while a test shuffles the batches. Whoever ends stands in `hub.finished` until the batch is
 over; his raw links are called then, and his spawned links wait in `hub.link_calls` for a
 carrier, one for the whole line while none blocks.
-A Timeout that comes late lets what came in time go first, for one batch.
+A Timeout that comes late lets what has made its greenlet ready in time go first, for one batch.
 """
 
+from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +29,15 @@ from greenlet import greenlet
 from greenscope.runtime.accounting import keep_accounts, pass_turn
 from greenscope.runtime.carriers import FREE_LIMIT, TRIM_BUSY, TRIM_IDLE, TRIM_PAUSE, Carrier, borrow, trim
 from greenscope.runtime.every import every
-from greenscope.runtime.timers import Entry, LateTimer
+from greenscope.runtime.timers import LateTimer
 
 if TYPE_CHECKING:
     from greenscope.runtime.hub import Hub
 
 __all__ = ["limit_relays", "make_turn", "poll"]
 
+#: Timeouts that wait for the next turn, before all else that is due does, too: they are looked at again then
+HELD_MOST = 64
 #: switches from greenlet to greenlet after the end of a batch, before the hub looks again; some 30 us in all
 RELAYS = 64
 #: the same while a timer or a descriptor could become due meanwhile: slices may be long
@@ -56,7 +59,8 @@ def make_turn(hub: "Hub") -> bool:
     elif len(hub.free) > FREE_LIMIT:
         trim(hub, TRIM_IDLE)
         poll(hub, 0)
-        return True
+        if not ready:
+            return True
     else:
         hub.sleeping = True
         if not (ready or hub.finished):  # asked again now that whoever appends knows that we sleep
@@ -133,50 +137,46 @@ def limit_relays(hub: "Hub", now: float) -> None:
 def run_timers(hub: "Hub") -> None:
     """Call what is due; timers that are added meanwhile are for the next turn.
 
-    A late one (a Timeout) gives way, once and for one batch, to what came in time: to timers that were due before it,
-    and to descriptors. Else, after a long turn, a sleep or a read that was over long ago would be cut off. And of
-    several for one greenlet, one at a time: the first may be the end of the others. Whatever is for that greenlet stays
-    behind it; all else goes on, so that thousands that are late take a turn or two, not a turn each.
+    A late one (a Timeout) gives way, once and for one batch, to what made its own greenlet ready in time: a timer that
+    was due before it, or a descriptor. Else, after a long turn, a sleep or a read that was over long ago would be cut
+    off. And of several for one greenlet, one at a time: the first may be the end of the others.
     """
-    timers = hub.timers
-    gives_way = asked = False
-    held: list[Entry] = []
-    behind: set[int] = set()
+    timers, ready = hub.timers, hub.ready
+    #: the ids of those whom this turn has made ready so far
+    fresh: set[int] = set()
+    asked = False
     now = hub.clock()
     last = timers.serial
     if hub.now:
         hub.now = monotonic()
-    try:
-        while (entry := timers.pop_due(now, last)) is not None:
-            timer = entry[2]
-            args = timer.args
-            if behind and args and id(args[0]) in behind:
-                held.append(entry)
-                continue
-            if not isinstance(timer, LateTimer):
-                gives_way = True
-            else:
-                if not (gives_way or asked or timer.waited):
-                    asked = True
-                    gives_way = makes_ready(hub)
-                if gives_way and not timer.waited:
-                    timer.waited = waits = True
-                else:
-                    waits = is_interrupted(args[0])
-                if waits:
-                    held.append(entry)
-                    behind.add(id(args[0]))
+    while (timer := timers.next_due(now, last)) is not None:
+        args = timer.args
+        before = len(ready)
+        if isinstance(timer, LateTimer):
+            if not asked and not timer.waited:
+                asked = True
+                if not hub.poller.idle:
+                    poll(hub, 0)
+                    fresh.update(map(id, islice(ready, before, None)))
+                    continue  # the program may have run meanwhile
+            raw = args[0]
+            gives_way = id(raw) in fresh and not timer.waited
+            if gives_way or is_interrupted(raw):
+                timer.waited = timer.waited or gives_way
+                timers.hold()
+                if len(timers.held) < HELD_MOST:
                     continue
-            function = timers.take(timer)
-            try:
-                if function is not None:
-                    function(*args)
-            except BaseException:
-                if hub.ends_hub(function):
-                    raise
-    finally:
-        for entry in held:
-            timers.put_back(entry)
+                break
+        function = timers.take()
+        try:
+            function(*args)
+        except BaseException:
+            if hub.ends_hub(function):
+                raise
+        for at in range(before - len(ready), 0):
+            fresh.add(id(ready[at]))
+    if timers.held:
+        timers.put_back()
 
 
 def is_interrupted(raw: Any) -> bool:
@@ -184,15 +184,6 @@ def is_interrupted(raw: Any) -> bool:
     from greenscope.runtime.waiting import Thrown  # which imports the hub
 
     return isinstance(getattr(raw, "waiting_on", None), Thrown)
-
-
-def makes_ready(hub: "Hub") -> bool:
-    """Look at the descriptors; True when that made somebody ready."""
-    if hub.poller.idle:
-        return False
-    before = len(hub.ready)
-    poll(hub, 0)
-    return len(hub.ready) > before
 
 
 def poll(hub: "Hub", timeout: float | None) -> None:

@@ -383,12 +383,14 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
 
 def idle(priority: int = 0) -> None:
     """Let everything that is ready run first, then go on; of several that do so, in order. Blocks."""
-    hub = current_hub(getcurrent())
-    hub.idlers += 1
+    raw = getcurrent()
+    hub = current_hub(raw)
+    idlers = hub.idlers
+    idlers.add(raw)
     try:
         while True:
             sleep(0)
-            if len(hub.ready) < hub.idlers and not (hub.finished or hub.link_calls):  # none but others of us
-                return
+            if len(hub.ready) <= len(idlers) - (raw in idlers) and not (hub.finished or hub.link_calls):
+                return  # nobody is ready but others of us
     finally:
-        hub.idlers -= 1
+        idlers.discard(raw)

@@ -261,14 +261,14 @@ class NativeProbe:
         for raws in portions(list(self.raws.items())):
             for id, greenlet in raws:
                 if greenlet.dead:
-                    del self.raws[id]
+                    self.raws.pop(id, None)
                     if self.alive.pop(id, None) is not None:
                         kind = "killed" if id in self.killing else "succeeded"
                         self.buffer.append((kind, monotonic(), id, None, None, None))
         for known in portions(list(self._groups.items())):
             for id, ref in known:
                 if ref() is None and len(self.buffer) < self.buffer_limit:  # else at the next look
-                    del self._groups[id]
+                    self._groups.pop(id, None)  # closed meanwhile, by another thread
                     self.buffer.append(("group_closed", monotonic(), None, id))
 
     # -- what is so now, what is asked, what it costs

@@ -6,11 +6,24 @@ from typing import Any
 
 import pytest
 
-from greenscope.runtime import Timeout, get_hub, getcurrent, joinall, sleep, socket, spawn, testing, with_timeout
+from greenscope.runtime import (
+    Timeout,
+    get_hub,
+    getcurrent,
+    joinall,
+    sleep,
+    socket,
+    spawn,
+    spawn_later,
+    testing,
+    with_timeout,
+)
+from greenscope.runtime.carriers import FREE_LIMIT
 from greenscope.runtime.event import AsyncResult, Event
 from greenscope.runtime.lock import Semaphore
 from greenscope.runtime.queue import Queue
 from greenscope.runtime.timeout import limit
+from greenscope.runtime.turns import HELD_MOST
 from greenscope.runtime.waiting import park_until
 
 
@@ -295,32 +308,86 @@ def test_thousands_that_are_late_expire_in_a_few_turns(clock: Any) -> None:
     assert not any(one.value for one in limited)
 
 
-def test_timeout_that_gives_way_keeps_its_place_before_what_is_due_later_for_its_greenlet(clock: Any) -> None:
+def test_timeout_does_not_give_way_to_what_is_for_others(clock: Any) -> None:
     log: list[str] = []
+    event = Event()
 
-    def work() -> None:
+    def consume() -> None:
         with Timeout(2, False):
-            sleep(3)
-            log.append("slept to the end")
+            event.wait()
+            log.append("event")
 
-    task = spawn(work)
-    spawn(sleep, 1)  # to which it gives way
+    consumer = spawn(consume)
+    spawn(sleep, 1)
+    spawn_later(3, event.set)  # due after the Timeout
     sleep(0)
     clock.advance(10)
-    task.join()
+    consumer.join()
     assert log == []
 
 
+def test_timeout_gives_way_to_bytes_also_while_the_hub_ends_carriers_and_others_sleep(clock: Any) -> None:
+    joinall([spawn(sleep, 0) for _ in range(FREE_LIMIT + 200)])
+    one, two = socket.socketpair()
+    with one, two:
+        reader = spawn(with_timeout, 2, one.recv, 100)
+        spawn(sleep, 1)
+        sleep(0)
+        two.sendall(b"in time")
+        clock.advance(10)
+        assert reader.get() == b"in time"
+
+
 def test_timeout_that_is_cancelled_while_it_gives_way_is_counted_once(clock: Any) -> None:
-    hub = get_hub()
-    kept = Timeout.start_new(2)
-    hub.call_later(1, str, ("due before it",))
-    hub.call_later(3, kept.cancel)  # in the turn in which it gives way
+    timers = get_hub().timers
+    held: list[int] = []
+
+    def work() -> None:
+        kept = Timeout.start_new(2)
+        get_hub().call_later(3, lambda: (held.append(len(timers.held)), kept.cancel()))
+        sleep(1)  # over in the same turn: to this it gives way
+
+    task = spawn(work)
+    sleep(0)
     clock.advance(10)
+    task.join()
+    assert (held, timers.refs) == ([1], 0)
+    assert timers.cancelled == len(timers.heap)
+
+
+def test_many_timeouts_of_one_greenlet_wait_for_each_other_a_few_at_a_time(clock: Any) -> None:
+    started = [Timeout.start_new(1) for _ in range(5 * HELD_MOST)]
+    clock.advance(10)
+    caught = []
+    for _ in started:
+        with pytest.raises(Timeout) as raised:
+            sleep(100)
+        caught.append(raised.value)
+    assert caught == started
+    assert not get_hub().timers.held
+
+
+def test_error_in_the_midst_of_late_timeouts_loses_none(clock: Any) -> None:
+    ends: list[bool] = []
+
+    def work() -> None:
+        with Timeout(2, False):
+            sleep(1)
+            ends.append(True)
+
+    def cut_short() -> None:
+        raise KeyboardInterrupt
+
+    tasks = [spawn(work) for _ in range(10)]
+    for seconds in (1.5, 3):  # then all are held
+        get_hub().call_later(seconds, cut_short)
     sleep(0)
-    sleep(0)
-    assert hub.timers.refs == 0
-    assert hub.timers.cancelled == len(hub.timers.heap)
+    clock.advance(10)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            sleep(1)
+    joinall(tasks)
+    assert (len(ends), get_hub().timers.refs, get_hub().timers.held) == (10, 0, [])
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,9 @@ def fire(timers: Timers, now: float) -> list[Any]:
     """Take all that is due, as the hub does."""
     fired = []
     last = timers.serial
-    while (entry := timers.pop_due(now, last)) is not None:
-        args = entry[2].args
-        function = timers.take(entry[2])
-        assert function is not None
-        fired.append(function(*args))
+    while (timer := timers.next_due(now, last)) is not None:
+        args = timer.args
+        fired.append(timers.take()(*args))
     return fired
 
 

@@ -300,3 +300,10 @@ def test_several_that_are_idle_go_on_in_order_when_all_else_has_run() -> None:
     resting = [spawn(rest, name) for name in "abc"]
     joinall([*resting, spawn(work)], timeout=5)
     assert log == [0, 1, 2, "a", "b", "c"]
+
+
+def test_idle_ends_also_where_a_fork_has_forgotten_who_is_idle() -> None:
+    spawn(lambda: get_hub().idlers.clear())  # as in a forked child
+    idle()
+    idle()
+    assert not get_hub().idlers
