@@ -18,7 +18,7 @@ from greenscope.app.natives import native_sleep
 #: seconds for which our work may keep the interpreter, and for which it then lets go of it
 HOLD, PAUSE = 0.002, 0.0005
 
-#: of what is looked at shortly, so many are between two breaths
+#: of what is looked at shortly, so many come between two breaths
 PORTION = 256
 
 _ItemT = TypeVar("_ItemT")
@@ -38,8 +38,8 @@ def rested() -> None:
     _since = perf_counter()
 
 
-def portions(items: list[_ItemT]) -> Iterator[list[_ItemT]]:
-    """Give what is to be looked at in portions, with a breath before each. Blocks as breathe() does."""
+def breathing(items: list[_ItemT]) -> Iterator[_ItemT]:
+    """Give the items one by one, with a breath before each portion of them. Blocks as breathe() does."""
     for start in range(0, len(items), PORTION):
         breathe()
-        yield items[start : start + PORTION]
+        yield from items[start : start + PORTION]

@@ -57,7 +57,7 @@ class FeedLimits(PopulationLimits, OrderLimits):
     check: float = 10.0  # and this often anyway
 
     def age_of(self, cost: float) -> float:
-        """Return for how long a look at all that took `cost` seconds may serve: a tenth of our time at the most."""
+        """Return for how long a look at all that took `cost` seconds serves: 10 times that, 1 to 10 sample_age."""
         return max(self.sample_age, min(10.0 * self.sample_age, 10.0 * cost))
 
 

@@ -85,7 +85,7 @@ class Carrier(greenlet):
     _state = None
 
     def run(self) -> None:
-        """Serve jobs until something is thrown into it while it is free."""
+        """Serve jobs until it is dismissed, or something is thrown into it while it is free."""
         hub = self.hub
         free = hub.free
         ready = hub.ready

@@ -144,6 +144,7 @@ class Hub(ErrorHandler):
         while True:
             try:
                 if fault is not None:
+                    self.timers.put_back()  # what it has kept run_timers from putting back
                     error, fault = fault, None
                     self.on_loop_fault(error)
                 elif not make_turn(self):
@@ -152,7 +153,6 @@ class Hub(ErrorHandler):
                 return
             except BaseException as error:
                 self.sleeping = False
-                self.timers.put_back()
                 fault = error  # handled where what comes of it is caught, too
 
     def _sleep(self, deadline: float | None) -> None:

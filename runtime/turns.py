@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["limit_relays", "make_turn", "poll"]
 
-#: Timeouts that wait for the next turn, before all else that is due does, too: they are looked at again then
+#: so many Timeouts are laid aside in a turn; after them all else that is due waits for the next one, too
 HELD_MOST = 64
 #: switches from greenlet to greenlet after the end of a batch, before the hub looks again; some 30 us in all
 RELAYS = 64

@@ -33,7 +33,7 @@ from greenscope.app.backends.native_drain import CUT_SHORT, NativeDrain
 from greenscope.app.backends.native_hooks import make_hooks
 from greenscope.app.backends.native_view import NativeView
 from greenscope.app.backends.short_lives import Allowance
-from greenscope.app.breath import breathe, portions
+from greenscope.app.breath import breathe, breathing
 from greenscope.app.model import (
     ControlResult,
     Drained,
@@ -258,18 +258,16 @@ class NativeProbe:
 
     def _reap(self) -> None:
         """Tell the end of raw greenlets, which have no links, and of groups that are gone."""
-        for raws in portions(list(self.raws.items())):
-            for id, greenlet in raws:
-                if greenlet.dead:
-                    self.raws.pop(id, None)
-                    if self.alive.pop(id, None) is not None:
-                        kind = "killed" if id in self.killing else "succeeded"
-                        self.buffer.append((kind, monotonic(), id, None, None, None))
-        for known in portions(list(self._groups.items())):
-            for id, ref in known:
-                if ref() is None and len(self.buffer) < self.buffer_limit:  # else at the next look
-                    self._groups.pop(id, None)  # closed meanwhile, by another thread
-                    self.buffer.append(("group_closed", monotonic(), None, id))
+        for id, greenlet in breathing(list(self.raws.items())):
+            if greenlet.dead:
+                self.raws.pop(id, None)  # close() may have been called meanwhile, by another thread
+                if self.alive.pop(id, None) is not None:
+                    kind = "killed" if id in self.killing else "succeeded"
+                    self.buffer.append((kind, monotonic(), id, None, None, None))
+        for id, ref in breathing(list(self._groups.items())):
+            if ref() is None and len(self.buffer) < self.buffer_limit:  # else at the next look
+                self._groups.pop(id, None)
+                self.buffer.append(("group_closed", monotonic(), None, id))
 
     # -- what is so now, what is asked, what it costs
 

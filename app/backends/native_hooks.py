@@ -16,7 +16,7 @@ By far the most greenlets end before anybody could have looked at them. Those co
 thread nothing at all: they are counted here, a batch at a time, and their birth dies with them.
 
 Of an origin there is one for all that are spawned in a row by the same line, to run the same
-function, or method, of which each look at it makes another object: to make one for each would be
+function or method (each look at a method makes another object): to make one for each would be
 more work for the garbage collector than for us.
 
 The other thread takes a birth off first, and looks then whether the greenlet is still in the

@@ -15,7 +15,7 @@ from greenscope.app.backends.fast_records import sample as make_sample
 from greenscope.app.backends.frames import current_frame, outside, safe_text, walk, with_source
 from greenscope.app.backends.native_hooks import hidden
 from greenscope.app.backends.whose import Whose, is_observer
-from greenscope.app.breath import breathe, portions
+from greenscope.app.breath import breathe, breathing
 from greenscope.app.model import Figures, GreenletSample, GroupSample, HubSample, Site, Stack, State, WaitRecord
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.pool import Pool
@@ -116,19 +116,16 @@ class NativeView:
     def count_states(self) -> dict[str, int]:
         """Count what lives by state."""
         counts = {"pending": 0, "ready": 0, "running": 0, "waiting": 0}
-        for some in portions(list(self.probe.alive.values())):
-            for greenlet in some:
-                state, _ = state_of(greenlet)
-                if state in counts:
-                    counts[state] += 1
+        for greenlet in breathing(list(self.probe.alive.values())):
+            state, _ = state_of(greenlet)
+            if state in counts:
+                counts[state] += 1
         return counts
 
     def group(self, id: int, group: Any) -> GroupSample:
         """Look at one Group or Pool."""
-        ids: list[int] = []
-        for some in portions(list(group.greenlets)):
-            ids += [member._greenscope_id for member in some if hasattr(member, "_greenscope_id")]
-        members = tuple(ids)
+        known = (member for member in breathing(list(group.greenlets)) if hasattr(member, "_greenscope_id"))
+        members = tuple(member._greenscope_id for member in known)
         name = safe_text(group.name)
         if not isinstance(group, Pool) or group.size is None:
             return GroupSample(id, name, "group", len(members), members=members)
@@ -173,14 +170,13 @@ class NativeView:
     def waiters_of(self, id: int) -> Sequence[int]:
         """Return who joins this greenlet, or waits for a lock that it owns."""
         found = []
-        for some in portions(list(self.probe.alive.items())):
-            for other, greenlet in some:
-                waited = getattr(getattr(greenlet, "_carrier", greenlet), "waiting_on", None)
-                if waited is not None and id in (
-                    getattr(waited, "_greenscope_id", None),
-                    getattr(getattr(waited, "owner", None), "_greenscope_id", None),
-                ):
-                    found.append(other)
+        for other, greenlet in breathing(list(self.probe.alive.items())):
+            waited = getattr(getattr(greenlet, "_carrier", greenlet), "waiting_on", None)
+            if waited is not None and id in (
+                getattr(waited, "_greenscope_id", None),
+                getattr(getattr(waited, "owner", None), "_greenscope_id", None),
+            ):
+                found.append(other)
         return found
 
 

@@ -4,9 +4,7 @@ import gc
 import signal
 import sys
 import weakref
-from itertools import pairwise
 from time import monotonic
-from types import MethodType
 from typing import Any
 
 import pytest
@@ -388,41 +386,3 @@ def test_lives_are_told_or_counted_once_each_while_both_threads_are_at_them(thre
     assert told["failed"] == 300
     assert told["spawned"] == told["succeeded"] + told["failed"] + living
     assert lived <= told["spawned"] <= lived + 2, "and those that called"
-
-
-def test_methods_of_one_object_that_are_spawned_in_a_row_share_an_origin(
-    thread: RuntimeThread, probe: NativeProbe
-) -> None:
-    class Worker:
-        def work(self) -> None:
-            sleep(60)
-
-        def rest(self) -> None:
-            sleep(60)
-
-    class Equal:
-        def __call__(self, of: object = None) -> None:
-            sleep(60)
-
-        def __eq__(self, other: object) -> bool:
-            raise AssertionError("a callable of the program's own is not compared")
-
-        __hash__ = None  # type: ignore[assignment]
-
-    def spawn_all() -> list[Any]:
-        first, second = Worker(), Worker()
-        greenlets = [
-            spawn(run)
-            for run in (
-                *(first.work, first.work, first.rest, second.rest, second.rest),
-                *(Equal(), Equal(), MethodType(Equal(), first), MethodType(Equal(), first), first.work),
-            )
-        ]
-        origins = [greenlet._greenscope_origin for greenlet in greenlets]
-        killall(greenlets)
-        return origins
-
-    origins = thread.call(spawn_all)
-    shared = [one is other for one, other in pairwise(origins)]
-    assert shared == [True, False, False, True, False, False, False, False, False]
-    assert not probe.faults
