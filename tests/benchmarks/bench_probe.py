@@ -5,7 +5,9 @@
 `+us` is the difference to the plain program per item, `x` the ratio of times, for tasks that of throughputs. `floor` is
 what hooks add that only note who lives, since when, and spawned by whose code; of a switch, what the statements that
 keep an account take in a loop of their own. The bounds in us were set on a machine of which the first line tells how
-this one compares. Exits with 1 when a bound is not kept.
+this one compares. Of the rounds those count that were done while the machine was quiet (`quiet.py`), and of them the
+best; `quiet` tells how many there were, plain and watched, and a work is given a minute to get N of them. Exits with 1
+when a bound is not kept.
 """
 
 import argparse
@@ -16,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from peers import measure, run
+from quiet import best_pace
 
 SCRIPT = Path(__file__).resolve().with_name("probe_work.py")
 RUNTIME_SCRIPT = SCRIPT.with_name("runtime_work.py")
@@ -97,20 +100,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=12, help="of each work, plain and watched (default: 12)")
     options = parser.parse_args(arguments)
     tell_machine()
-    print(f"{'work':60} {'plain':>8} {'watched':>8} {'+us':>7} {'x':>6} {'floor':>6}  bound")
+    best = str(best_pace())
+    print(f"{'work':60} {'plain':>8} {'watched':>8} {'+us':>7} {'x':>6} {'floor':>6} {'quiet':>5}  bound")
     failed = 0
     for row in ROWS:
         if options.works and row.work not in options.works:
             continue
-        plain, watched = map(float, run(SCRIPT, row.kind, row.work, str(options.rounds)).split())
+        plain, watched, quiet = map(float, run(SCRIPT, row.kind, row.work, str(options.rounds), best).split())
         kept = row.keeps(plain, watched)
         floor = ""
         if row.floor:
-            bare, least = map(float, run(SCRIPT, "floor", row.work, str(options.rounds)).split())
+            bare, least, _ = map(float, run(SCRIPT, "floor", row.work, str(options.rounds), best).split())
             floor = f"{least - bare:+.2f}"
         figure = watched / plain if row.least is None else plain / watched
         verdict = "" if kept else "  NOT KEPT"
-        figures = f"{plain:8.2f} {watched:8.2f} {watched - plain:+7.2f} {figure:6.2f} {floor:>6}"
+        figures = f"{plain:8.2f} {watched:8.2f} {watched - plain:+7.2f} {figure:6.2f} {floor:>6} {quiet:5.0f}"
         print(f"{row.text:60} {figures}  {row.bound}{verdict}", flush=True)
         failed |= not kept
     return int(failed)

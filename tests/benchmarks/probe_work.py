@@ -1,4 +1,7 @@
-"""The work that bench_probe measures: `python probe_work.py WATCHING WORK ROUNDS` prints its time, plain and watched.
+"""The work that bench_probe measures: `probe_work.py WATCHING WORK ROUNDS [PACE]` prints its time, plain and watched.
+
+A third figure tells of how many rounds both were done while the machine was quiet (`quiet.py`; PACE is its best pace):
+until there are ROUNDS of them work is done on, for at most MOST_SECONDS. When there are none, all that were done count.
 
 WATCHING is `events` (the probe is attached without accounting; four times a second, as the dashboard does, what it has
 noted is taken, and thrown away), `hooks` (the same with accounting), `watched` (watch() with its server thread), `page`
@@ -23,6 +26,7 @@ from statistics import median
 from typing import Any
 
 import runtime_work
+from quiet import Rounds
 
 from greenscope import runtime
 from greenscope.runtime import event, joinall, lock, pool, queue, sleep, spawn  # noqa: F401 - the works use them
@@ -30,6 +34,8 @@ from greenscope.runtime.every import every
 from greenscope.runtime.instruments import STARTED, Instrument, hooks
 
 clock = time.perf_counter
+#: when to stop waiting for a quiet machine; below peers.RUN_SECONDS
+MOST_SECONDS = 60.0
 
 #: reads a page's stream until it is ended, as a browser tab would
 READER = """
@@ -129,6 +135,13 @@ class Keeper:
         self.switches = 0
 
 
+def account(name: str) -> float:
+    """Return what keeping an account takes per item of a work that spawns nobody, us."""
+    settled, woken = account_alone()
+    switches, wakes = SWITCHES[name]
+    return switches * settled + wakes * woken
+
+
 def account_alone(count: int = 200_000) -> tuple[float, float]:
     """Return what the statements of park() that settle an account take, and those of a waker, us: with nothing else."""
     hub, raw, now_of = Keeper(), Keeper(), time.monotonic
@@ -224,24 +237,30 @@ def pin_heap(megabytes: int = 256) -> list[bytes]:
     return filled[::1024]
 
 
-def main(kind: str, name: str, rounds: str) -> None:
+def main(kind: str, name: str, rounds: str, best: str = "inf") -> None:
     """Do one work in turns, plain and watched as `kind` says, and print the figure of each, us per item (gaps: ms)."""
-    if kind == "floor" and name in SWITCHES:
-        settled, woken = map(min, zip(*(account_alone() for _ in range(int(rounds))), strict=True))
-        switches, wakes = SWITCHES[name]
-        print(0.0, switches * settled + wakes * woken)
-        return
-    work = WORKS[name]
+    plain, watched = Rounds(float(best)), Rounds(float(best))
+    end = clock() + MOST_SECONDS
+    switched = kind == "floor" and name in SWITCHES
     pinned = pin_heap()
-    work(runtime)
-    plain, watched = [], []
-    for _ in range(int(rounds)):
-        plain.append(work(runtime))
-        with watching(kind):
-            joinall([spawn(runtime_work.noop) for _ in range(100)])
-            watched.append(work(runtime))
-    best = median if work is longest_gap else min
-    print(best(plain), best(watched))
+    work = WORKS[name]
+    if not switched:
+        work(runtime)
+    while True:
+        if switched:
+            plain.measure(lambda: 0.0)
+            watched.measure(lambda: account(name))
+        else:
+            plain.measure(lambda: work(runtime))
+            with watching(kind):
+                joinall([spawn(runtime_work.noop) for _ in range(100)])
+                watched.measure(lambda: work(runtime))
+        plain.best = watched.best = min(plain.best, watched.best)
+        quiet = min(len(plain.quiet()), len(watched.quiet()))
+        if quiet >= int(rounds) or clock() > end:
+            break
+    best_of = median if work is longest_gap else min
+    print(*(best_of((one.quiet() if quiet else None) or one.all()) for one in (plain, watched)), quiet)
     del pinned
 
 
