@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends import fast_records as make
 from greenscope.app.backends.frames import function_of, safe_text, site_at, traceback_sites
-from greenscope.app.backends.native_hooks import BORN, Untold, hidden
+from greenscope.app.backends.native_hooks import BORN, Origin, hidden
 from greenscope.app.backends.native_intake import NativeIntake
 from greenscope.app.backends.native_view import thread_of
 from greenscope.app.backends.whose import program_site
@@ -87,7 +87,7 @@ class NativeDrain:
     def _tell(self, noted: tuple[Any, ...], events: list[Event]) -> None:
         kind = noted[0]
         if kind == BORN:
-            self._tell_birth(events, *noted[2:])
+            self._tell_birth(events, *noted)
         elif kind in ENDS:
             self._tell_end(events, *noted)
         else:
@@ -113,10 +113,12 @@ class NativeDrain:
         del opened[: len(new)]
         events += [Event("group_opened", t, group=id, group_record=found.get(id)) for id, t in new]
 
-    def _tell_birth(self, events: list[Event], id: int, untold: Untold) -> None:
+    def _tell_birth(
+        self, events: list[Event], _: str, t: float, id: int, hub: Any, name: str | None, groups: Any, origin: Origin
+    ) -> None:
         if id in self.known:
             return  # it was taken off by both threads at once
-        hub, name, groups, t, (function, parent, code, lasti) = untold
+        function, parent, code, lasti = origin
         record = self.record(t, id, hub, name, function, parent, code, lasti)
         self.known[id] = record
         self._unbegun[id] = None
@@ -137,7 +139,7 @@ class NativeDrain:
         if id not in self.known:
             missed = self.intake.find_missed(id)
             if missed is not None:
-                self._tell_birth(events, id, missed)
+                self._tell_birth(events, *missed)
         self.known.pop(id, None)
         self.probe.killing.pop(id, None)
         self._asked.pop(id, None)

@@ -30,10 +30,11 @@ What is noted, besides, in order:
     "kill_requested", "grouped" or "ungrouped", t, id, group, birth
     "group_closed", t, None, group
 
-A birth in a note is (hub, name, groups, t, origin): what is known of a greenlet of which nothing was told. That one is
-to be killed is in `killing`: whoever tells its birth looks there, and a note is made when that was told. Nothing here
-holds on to a greenlet but the registry, and to what it runs no longer than until the next end. A member that ends
-leaves its groups: its end says so, and only one that leaves alive needs a note.
+A birth in a note is what tells it, of a greenlet of which nothing was told: ("spawned", t, id, hub, name, groups,
+origin), one tuple, since of a crowd each one more is work for the collector. That one is to be killed is in `killing`:
+whoever tells its birth looks there, and a note is made when that was told. Nothing here holds on to a greenlet but the
+registry, and to what it runs no longer than until the next end. A member that ends leaves its groups: its end says so,
+and only one that leaves alive needs a note.
 """
 
 import os
@@ -69,9 +70,9 @@ _BETWEEN = frozenset(
 )
 #: what it runs, the id of who spawned it, and where: code and instruction
 Origin = tuple[Any, int | None, Any, int]
-#: its hub, name and groups, when it was born, and the origin
-Untold = tuple[Any, str | None, tuple[int, ...] | None, float, Origin]
-#: the same of a batch: the hub, and a list of each other
+#: a birth to tell: BORN, when that was, its id, hub, name and groups, and the origin
+Untold = tuple[str, float, int, Any, str | None, tuple[int, ...] | None, Origin]
+#: those of a batch: the hub, and a list each of names, groups, times, and origins
 Births = tuple[Any, list[str | None], list[tuple[int, ...] | None], list[float], list[Origin | None]]
 #: a birth, and an end without a kill or an error
 BORN, LIVED = "spawned", "succeeded"
@@ -310,7 +311,7 @@ def make_hooks(
     def birth_of(greenlet: Any) -> Untold | None:
         """Return what a note has to tell of one of which nothing was told, None of others."""
         origin = getattr(greenlet, "_greenscope_origin", None)
-        return None if origin is None else untold(greenlet, origin)
+        return None if origin is None else untold(greenlet, greenlet._greenscope_id, origin)
 
     def take(id: Any, greenlet: Any) -> bool:
         """Take a greenlet out of the registry, once; False when it is not there. Another thread may do the same."""
@@ -403,7 +404,7 @@ def make_hooks(
     )
 
 
-def untold(greenlet: Any, origin: Origin) -> Untold:
+def untold(greenlet: Any, id: int, origin: Origin) -> Untold:
     """Return what is to be told of the birth of a greenlet, or of a raw one."""
     hub, name = getattr(greenlet, "hub", None), getattr(greenlet, "_name", None)
-    return hub, name, getattr(greenlet, "_greenscope_groups", None), greenlet._greenscope_born, origin
+    return BORN, greenlet._greenscope_born, id, hub, name, getattr(greenlet, "_greenscope_groups", None), origin

@@ -12,23 +12,22 @@ registered. If it is not, it has ended meanwhile: either it was counted as a sho
 somebody who saw the birth gone. Such births are kept for a moment, for ends that may come without (`find_missed`).
 """
 
-from itertools import islice
 from math import inf
 from operator import itemgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from greenscope.app.backends.native_hooks import BORN, LIVED, Origin, Untold, untold
-from greenscope.app.backends.native_newborn import Newborn
+from greenscope.app.backends.native_newborn import Newborn, has_birth
 from greenscope.app.backends.short_lives import CROWD, SHORT_BURST, SHORT_RATE, crowd_of, short_lives
 from greenscope.app.breath import breathe
-from greenscope.runtime.carriers import PENDING
+from greenscope.runtime.carriers import PENDING, RUNNING, VALUE
 from greenscope.runtime.instruments import write
 
 if TYPE_CHECKING:
     from greenscope.app.backends.native import NativeProbe
 
-#: seconds for which one of a crowd may be about to end, and for which one that has not begun may
+#: seconds for which one of a crowd may be about to end, and for which one may that has not begun, or whose end is due
 HELD_BACK, HELD_UNBEGUN = 0.02, 1.0
 #: so many are held back at most; while there are, nobody who was born later is looked at
 HELD_MOST = 2_000
@@ -69,8 +68,8 @@ class NativeIntake:
     def take(self, prompt: bool = False) -> list[tuple[Any, ...]]:
         """Return what is to be told, in order: each birth, and each end, in a tuple of its own.
 
-        A birth is (BORN, t, id, untold), an end (kind, t, id, account, exc_info). With `prompt` no birth is left for
-        the next time but what is too much for one.
+        A birth is as the hooks note it (Untold), an end (kind, t, id, account, exc_info). With `prompt` no birth is
+        left for the next time but what is too much for one.
         """
         self.dropped, self.unseen, self.until = {}, {}, inf
         now = monotonic()
@@ -80,7 +79,8 @@ class NativeIntake:
         waiting = newborn.find(self._taken_at, TAKEN, limit)
         passed, self._taken_at = now - self._taken_at, now
         shed = self._count_shed()
-        self._drop_births(waiting, len(waiting) + newborn.more - limit, now)
+        if len(waiting) + newborn.more > limit:
+            waiting = self._drop_births(waiting, limit - newborn.more, now)
         before, self._births = self._births, crowd_of(self.probe.hooks.given() - known, passed)
         crowded = max(before, self._births) > CROWD and not prompt
         born = self._take_births(waiting, now, crowded)
@@ -118,7 +118,7 @@ class NativeIntake:
 
     # -- births
 
-    def _take_births(self, waiting: dict[int, Any], now: float, crowded: bool) -> list[tuple[Any, ...]]:
+    def _take_births(self, waiting: list[int], now: float, crowded: bool) -> list[tuple[Any, ...]]:
         """Take the births of the living off them, oldest first."""
         begun_until, until = (now - HELD_BACK, now - HELD_UNBEGUN) if crowded else (inf, inf)
         born: list[tuple[Any, ...]] = []
@@ -128,7 +128,7 @@ class NativeIntake:
             if origin is None:
                 continue
             t = greenlet._greenscope_born
-            if len(born) >= TAKEN or t > begun_until or (t > until and is_due(greenlet)):
+            if len(born) >= TAKEN or t > begun_until or (t > until and is_passing(greenlet)):
                 newborn.held[id] = greenlet
                 continue
             self._take_birth(born, now, id, greenlet, origin)
@@ -139,11 +139,11 @@ class NativeIntake:
         """Take one off, and see whether it still lives."""
         write(greenlet, "_greenscope_origin", None)
         try:
-            known = untold(greenlet, origin)
+            known = untold(greenlet, id, origin)
         except Exception:  # an attribute of the program's own raised
-            known = None, None, None, greenlet._greenscope_born, origin
+            known = BORN, greenlet._greenscope_born, id, None, None, None, origin
         if self.probe.alive.get(id) is greenlet:
-            born.append((BORN, known[3], id, known))
+            born.append(known)
         else:
             self._missed[id] = now, known
 
@@ -153,7 +153,7 @@ class NativeIntake:
         born: list[tuple[Any, ...]] = []
         children = [note for note in taken if note[0] == BORN]
         while children:
-            parent = children.pop()[3][4][1]
+            parent = children.pop()[-1][1]
             greenlet = alive.get(parent)
             origin = getattr(greenlet, "_greenscope_origin", None)
             if origin is not None:
@@ -163,14 +163,15 @@ class NativeIntake:
                 children += born[before:]
         return born
 
-    def _drop_births(self, waiting: dict[int, Any], count: int, now: float) -> None:
-        """Give up the births that are too many, the oldest; who lives is known from the registry."""
-        if count <= 0:
-            return
+    def _drop_births(self, waiting: list[int], room: int, now: float) -> list[int]:
+        """Give up the births that are too many, the oldest, and return the others; who lives is known anyhow."""
+        alive = self.probe.alive
+        found = [id for id in dict.fromkeys(waiting) if has_birth(alive.get(id))]
         given_up: list[tuple[Any, ...]] = []
-        for id in list(islice(waiting, count)):
-            greenlet = waiting.pop(id)
-            origin = greenlet._greenscope_origin
+        too_many = max(0, len(found) - room)
+        for id in found[:too_many]:
+            greenlet = alive.get(id)
+            origin = getattr(greenlet, "_greenscope_origin", None)
             if origin is not None:
                 self._take_birth(given_up, now, id, greenlet, origin)
                 if not hasattr(greenlet, "_state"):
@@ -179,6 +180,7 @@ class NativeIntake:
             self._drop(BORN, 1)
             if note[2] in self.probe.killing:
                 self._drop("kill_requested", 1)
+        return found[too_many:]
 
     # -- notes
 
@@ -195,10 +197,11 @@ class NativeIntake:
             if note[0] == "ended":
                 _, t, kind, ids, accounts, births = note
                 if births is not None:
-                    self._add_births(taken, ids, *births)
+                    taken += told_of(ids, *births)
                 taken += [(kind, t, id, account, None) for id, account in zip(ids, accounts, strict=True)]
             elif note[0] in _WITH_BIRTH:
-                self._add_birth(taken, note[2], note[-1])
+                if note[-1] is not None:
+                    taken.append(note[-1])
                 taken.append(note[:-1])
             else:
                 taken.append(note)
@@ -209,17 +212,6 @@ class NativeIntake:
             self.until = min(self.until, oldest_in(note))
             breathe()
         return taken
-
-    def _add_births(
-        self, taken: list[tuple[Any, ...]], ids: list[int], hub: Any, names: Any, groups: Any, born: Any, origins: Any
-    ) -> None:
-        for id, name, into, t, origin in zip(ids, names, groups, born, origins, strict=True):
-            if origin is not None:
-                self._add_birth(taken, id, (hub, name, into, t, origin))
-
-    def _add_birth(self, taken: list[tuple[Any, ...]], id: int, known: Untold | None) -> None:
-        if known is not None:
-            taken.append((BORN, known[3], id, known))
 
     # -- what was only counted
 
@@ -240,9 +232,16 @@ class NativeIntake:
         self.dropped[kind] = self.dropped.get(kind, 0) + count
 
 
-def is_due(greenlet: Any) -> bool:
-    """Tell whether a greenlet stands in its hub's ready queue and has not begun."""
-    return getattr(greenlet, "_state", None) == PENDING and greenlet._timer is None
+def is_passing(greenlet: Any) -> bool:
+    """Tell whether a greenlet stands in its hub's ready queue and has not begun, or has ended, which is noted soon."""
+    state = getattr(greenlet, "_state", RUNNING)
+    return state >= VALUE or (state == PENDING and greenlet._timer is None)
+
+
+def told_of(ids: list[int], hub: Any, names: Any, groups: Any, born: Any, origins: Any) -> list[Untold]:
+    """Return the births of a batch that are not told."""
+    each = zip(ids, names, groups, born, origins, strict=True)
+    return [(BORN, t, id, hub, name, into, origin) for id, name, into, t, origin in each if origin is not None]
 
 
 def oldest_in(note: tuple[Any, ...]) -> float:
@@ -253,5 +252,5 @@ def oldest_in(note: tuple[Any, ...]) -> float:
     elif note[0] == "ended":
         oldest = min(births[3])
     else:
-        oldest = births[3]
+        oldest = births[1]
     return float(oldest)

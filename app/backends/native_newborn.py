@@ -33,8 +33,8 @@ class Newborn:
         self._unseen = inf
         #: the greatest id among those that were looked at, and among those that were found
         self._old = self._found = 0
-        #: who of those that were found was looked at before
-        self._again: set[int] = set()
+        #: who of those that were found was looked at before, oldest first
+        self._again: dict[int, None] = {}
         #: whom to sweep next
         self._to_sweep: list[int] = []
 
@@ -50,65 +50,80 @@ class Newborn:
         self._again.clear()
         self.more, self._unseen = 0, inf
 
-    def find(self, since: float, most: int, limit: int) -> dict[int, Any]:
-        """Return those whose birth is not told, oldest first: those held, then about `most` others at most.
+    def find(self, since: float, most: int, limit: int) -> list[int]:
+        """Return the ids of those whose birth may not be told, oldest first: those held, then `most` others at most.
 
         More when else more than `limit` would be left. It was looked last at `since`.
         """
-        waiting = {id: one for id, one in self.held.items() if has_birth(one)}
-        waiting.update(self._sweep())
-        self._again = set(waiting)
+        self._again = {id: None for id, one in self.held.items() if has_birth(one)}
+        self._again.update(self._sweep())
         since, self.more, self._unseen = min(since, self._unseen), 0, inf
         latest = self._latest()
-        if len(latest) == LOOKED_AT and any(id > self._old for id, _ in latest[:OLD_IN_A_ROW]):
+        if len(latest) == LOOKED_AT and any(id > self._old for id in latest[:OLD_IN_A_ROW]):
             ids = self._ids_since()
-            most = max(most, len(waiting) + len(ids) - limit)
-            latest = [(id, self.alive.get(id)) for id in ids[:most]]
+            most = max(most, len(self._again) + len(ids) - limit)
+            latest = ids[:most]
             self.more = len(ids) - len(latest)
             if self.more:
                 self._unseen = first_born(map(self.alive.get, ids[most : most + LOOKED_AT]), since)
-        self._found = max((id for id, _ in latest), default=0)
-        waiting.update(found for found in latest if has_birth(found[1]))
-        return waiting
+        self._found = max(latest, default=0)
+        return [*self._again, *latest]
 
-    def look(self, waiting: dict[int, Any], most: int) -> Iterator[tuple[int, Any]]:
-        """Go through those that were found; while `most` of them are held, nobody else is looked at but once more."""
-        self.held = {}
-        for at, (id, one) in enumerate(waiting.items()):
-            if id not in self._again:
-                if len(self.held) >= most:
-                    self._unseen = min(self._unseen, first_born(islice(waiting.values(), at, at + LOOKED_AT), inf))
-                    return
+    def look(self, ids: list[int], most: int) -> Iterator[tuple[int, Any]]:
+        """Go through those that were found; while `most` of them are held, nobody else is looked at but once more.
+
+        A crowd is long, and by far the most of it is not looked at: so each is fetched when its turn has come.
+        """
+        again, self.held, find = self._again.copy(), {}, self.alive.get
+        for at, id in enumerate(ids):
+            one = find(id)
+            if id in self._again:
+                if not (has_birth(one) and id in again):
+                    continue
+                del again[id]  # it may be among the latest as well
+            elif len(self.held) >= most:
+                left = filter(has_birth, map(find, islice(ids, at, None)))
+                self._unseen = min(self._unseen, first_born(islice(left, LOOKED_AT), inf))
+                return
+            else:
                 self._old = max(self._old, id)
+                if not has_birth(one):
+                    continue
             yield id, one
         self._old = max(self._old, self._found)
 
-    def _sweep(self) -> list[tuple[int, Any]]:
-        """Return those who were looked at before and have a birth, among the next few."""
+    def _sweep(self) -> Iterator[tuple[int, None]]:
+        """Give the ids of those who were looked at before and have a birth, among the next few."""
         if not self._to_sweep:
             self._to_sweep = list(self.alive)
         swept = self._to_sweep[-LOOKED_AT:]
         del self._to_sweep[-LOOKED_AT:]
-        found = [(id, self.alive.get(id)) for id in swept if id <= self._old]
-        return [(id, one) for id, one in found if has_birth(one)]
+        return ((id, None) for id in swept if id <= self._old and has_birth(self.alive.get(id)))
 
-    def _latest(self) -> list[tuple[int, Any]]:
-        """Return those who were registered last, oldest first."""
+    def _latest(self) -> list[int]:
+        """Return the ids of those who were registered last, oldest first."""
         while True:
             try:
-                latest = list(islice(reversed(self.alive.items()), LOOKED_AT))
+                latest = list(islice(reversed(self.alive), LOOKED_AT))
             except RuntimeError:  # somebody was born, or ended, before the look began
                 continue
             latest.reverse()
             return latest
 
     def _ids_since(self) -> list[int]:
-        """Return the ids of those who were registered since, in that order, with a few that are old."""
+        """Return the ids of those who were registered since, in that order, with a few that are old.
+
+        Where many in a row are old, everybody before them is, so the place is found by halves.
+        """
         ids = list(self.alive)
-        at = len(ids)
-        while at > 0 and max(ids[max(0, at - OLD_IN_A_ROW) : at]) > self._old:
-            at -= OLD_IN_A_ROW
-        return ids[max(0, at - OLD_IN_A_ROW) :]
+        first, last = 0, -(-len(ids) // OLD_IN_A_ROW)  # in rows: `first` is old, or the first of all; `last` is new
+        while last - first > 1:
+            row = (first + last) // 2
+            if max(ids[row * OLD_IN_A_ROW : (row + 1) * OLD_IN_A_ROW]) > self._old:
+                last = row
+            else:
+                first = row
+        return ids[first * OLD_IN_A_ROW :]
 
 
 def has_birth(one: Any) -> bool:

@@ -1,5 +1,6 @@
 """The native probe meets very many at once who live: it looks at some in each tick, and misses nobody."""
 
+import gc
 from time import monotonic
 
 import pytest
@@ -109,3 +110,48 @@ def test_births_beyond_the_buffers_limit_are_given_up_and_counted(
     assert told == ids_of(parked[200:])
     thread.call(killall, parked)
     probe.close()
+
+
+def test_of_a_crowd_that_has_ended_nobody_is_told_before_its_end_is_noted(
+    thread: RuntimeThread, probe: NativeProbe, now: list[float]
+) -> None:
+    """A batch's ends are noted when it is over; a look in the midst of it would make two events of each."""
+
+    def crowd() -> None:
+        for _ in range(CROWD // 50):
+            joinall([spawn(int) for _ in range(50)])
+        for _ in range(10):
+            spawn(int)
+        spawn(look)
+        sleep(0)
+
+    def look() -> None:
+        now[0] = monotonic() + 2 * HELD_BACK
+        found.append(probe.drain())
+
+    found: list[Drained] = []
+    probe.drain()
+    probe.allowance.left = 0.0
+    before = probe.allowance.shed
+    thread.call(crowd)
+    thread.call(sleep, 0)
+    assert [event for event in found[0].events if event.record is not None and event.record.function == "int"] == []
+    assert probe.allowance.shed - before >= CROWD + 10
+
+
+def test_births_that_are_taken_are_one_more_object_each_for_the_collector(
+    thread: RuntimeThread, probe: NativeProbe
+) -> None:
+    probe.drain()
+    parked = thread.call(spawn_parked, 5_000)
+    gc.collect()
+    gc.disable()
+    try:
+        before = gc.get_count()[0]
+        taken = probe.told.intake.take(prompt=True)
+        made = gc.get_count()[0] - before
+    finally:
+        gc.enable()
+    assert len(taken) >= 5_000
+    assert made < 1.1 * len(taken)
+    thread.call(killall, parked)

@@ -152,11 +152,11 @@ def test_end_that_is_noted_late_is_told_with_its_birth(
     monkeypatch.setattr(native_intake, "monotonic", lambda: now[0])
     id = greenlet._greenscope_id
     assert id is not None
-    found = probe.told.intake.newborn.find(now[0], 1000, 1000)
+    found = [(id, greenlet)]
     del probe.alive[id]
-    monkeypatch.setattr(probe.told.intake.newborn, "find", lambda *_: found)
+    monkeypatch.setattr(probe.told.intake.newborn, "look", lambda *_: found)
     probe.drain()
-    found = {}
+    found = []
     probe.buffer.append(("failed", now[0], id, None, None, None))
     now[0] += 2 * MISSED
     told = [event for event in probe.drain().events if event.greenlet == id]
@@ -187,9 +187,9 @@ def test_births_that_are_given_up_while_they_end_are_counted_once(
         greenlets = thread.call(lambda: [spawn(flag.wait) for _ in range(50)])
         real = probe.told.intake._drop_births
 
-        def drop(*given: Any) -> None:
+        def drop(*given: Any) -> list[int]:
             thread.call(lambda: [flag.set(), joinall(greenlets), sleep(0)])
-            real(*given)
+            return real(*given)
 
         monkeypatch.setattr(probe.told.intake, "_drop_births", drop)
         feed.tick()

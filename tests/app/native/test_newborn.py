@@ -140,7 +140,7 @@ def test_no_more_are_held_though_the_oldest_were_given_up() -> None:
         newborn.held[id] = one
     waiting = newborn.find(0.0, 1000, 92)
     for id in range(1, 9):
-        del waiting[id]
+        newborn.alive[id]._greenscope_origin = None
     for id, one in newborn.look(waiting, 3):
         newborn.held[id] = one
     assert list(newborn.held) == [9, 10, 11]
