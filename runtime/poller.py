@@ -87,14 +87,31 @@ class Owner:
 
 
 class Interest:
-    """All watches of one descriptor, and what the kernel was asked for."""
+    """All watches of one descriptor, in order, and what the kernel was asked for; there may be thousands of them."""
 
-    __slots__ = ("mask", "owner", "watches")
+    __slots__ = ("counts", "mask", "owner", "watches")
 
     def __init__(self) -> None:
         self.mask = 0
-        self.watches: list[Watch] = []
+        self.watches: dict[Watch, None] = {}
+        #: how many of them are for which events
+        self.counts: dict[int, int] = {}
         self.owner: Owner | None = None
+
+    def add(self, watch: Watch) -> None:
+        """Put a watch last."""
+        self.watches[watch] = None
+        self.counts[watch.events] = self.counts.get(watch.events, 0) + 1
+
+    def remove(self, watch: Watch) -> bool:
+        """Take a watch out; False when it is not there."""
+        if watch not in self.watches:
+            return False
+        del self.watches[watch]
+        self.counts[watch.events] -= 1
+        if not self.counts[watch.events]:
+            del self.counts[watch.events]
+        return True
 
 
 class Poller:
@@ -147,11 +164,11 @@ class Poller:
         watch = Watch(self, fd, events)
         watch.function = function
         watch.args = args
-        interest.watches.append(watch)
+        interest.add(watch)
         try:
             self._adjust(fd, interest)
         except OSError:
-            interest.watches.remove(watch)
+            interest.remove(watch)
             raise
         self._interests[fd] = interest
         self.refs += 1
@@ -160,9 +177,8 @@ class Poller:
     def remove(self, watch: Watch) -> None:
         """Forget a stopped watch (use Watch.stop)."""
         interest = self._interests.get(watch.fd)
-        if interest is not None and watch in interest.watches:
+        if interest is not None and interest.remove(watch):
             self.refs -= 1
-            interest.watches.remove(watch)
             self._relax(watch.fd, interest)
 
     # -- owned descriptors
@@ -196,12 +212,12 @@ class Poller:
             except (OSError, KeyError, ValueError):
                 pass
             interest.mask = 0
-        watches = interest.watches
+        watches = list(interest.watches)
         self.refs -= len(watches)
         owner, interest.owner = interest.owner, None
         if owner is not None:
-            watches = [*watches, *(watch for watch in (owner.reader, owner.writer) if watch.function is not None)]
-        interest.watches = []
+            watches += [watch for watch in (owner.reader, owner.writer) if watch.function is not None]
+        interest.watches, interest.counts = {}, {}
         return watches
 
     # -- for the hub
@@ -272,8 +288,7 @@ class Poller:
     def _wanted_mask(interest: Interest) -> int:
         """Return what is waited for just now, level triggered."""
         mask = 0
-        for watch in interest.watches:
-            events = watch.events
+        for events in interest.counts:
             mask |= (_IN if events & READ else 0) | (_OUT if events & WRITE else 0) | (_PRI if events & URGENT else 0)
         owner = interest.owner
         if owner is not None:

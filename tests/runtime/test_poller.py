@@ -53,6 +53,23 @@ def test_two_watches_of_one_descriptor_fire_apart(poller: Poller, pair: Pair) ->
     assert poller.poll(1) == [reading]
 
 
+def test_many_watches_of_one_descriptor_fire_in_order_and_stop_in_any(poller: Poller, pair: Pair) -> None:
+    reading = [poller.add(pair[0].fileno(), READ, print) for _ in range(6)]
+    writing = [poller.add(pair[0].fileno(), WRITE, print) for _ in range(2)]
+    assert poller.poll(0) == writing
+    pair[1].send(b"x")
+    assert poller.poll(1) == reading + writing
+    for watch in (reading.pop(), writing.pop(), reading.pop(0), writing.pop(), reading.pop(2)):
+        watch.stop()
+    assert poller.poll(1) == reading
+    assert poller.refs == 3
+    pair[0].recv(1)
+    assert poller.poll(0) == []  # nobody asks whether it can be written to
+    for watch in reading:
+        watch.stop()
+    assert poller.idle
+
+
 def test_stopped_watch_leaves_a_descriptor_free_for_its_next_owner(poller: Poller) -> None:
     one, two = socket.socketpair()
     number = one.fileno()
