@@ -9,6 +9,7 @@ While a greenlet waits, its hub is held: the wake-up will come from another thre
 and the hub cannot see that.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -60,25 +61,31 @@ class WaitableFuture(Future[_ResultT]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._links: list[FutureLink] = []
+        #: in order; there may be thousands, and two threads may be at them
+        self._links: OrderedDict[FutureLink, None] = OrderedDict()
         self.add_done_callback(_notify_links)
 
     def rawlink(self, callback: Callable[[Any], Any]) -> None:
         """Call `callback(self)` in this thread's hub when it is done, also when it is already. Must not block."""
-        self._links.append(FutureLink(get_hub(), callback))
+        self._link(callback)
+
+    def _link(self, callback: Callable[[Any], Any]) -> FutureLink:
+        link = FutureLink(get_hub(), callback)
+        self._links[link] = None
         if self.done():  # perhaps since a moment ago, and then whoever did it may have missed the link
             _notify_links(self)
+        return link
 
     def unlink(self, callback: Callable[[Any], Any]) -> None:
         """Remove a callback, in the thread that linked it; a no-op when it is not there."""
         for link in list(self._links):
             if link.callback == callback:
-                try:
-                    self._links.remove(link)
-                except ValueError:
-                    pass  # it is being posted just now: drop() makes that a no-op
-                link.drop()
+                self._drop(link)
                 return
+
+    def _drop(self, link: FutureLink) -> None:
+        self._links.pop(link, None)  # it may be posted just now: drop() makes that a no-op
+        link.drop()
 
     def result(self, timeout: float | None = None) -> _ResultT:
         """Return the result, or raise the error, once it is there. Blocks the greenlet, or a thread without hub.
@@ -105,11 +112,11 @@ class WaitableFuture(Future[_ResultT]):
             if raw.waiting_on is self:
                 resume(raw)
 
-        self.rawlink(wake)
+        link = self._link(wake)
         try:
             park_until(self, timeout)
         finally:
-            self.unlink(wake)
+            self._drop(link)
         return 0
 
 
@@ -117,7 +124,7 @@ def _notify_links(future: Any) -> None:
     links = future._links
     while links:
         try:
-            link = links.pop(0)  # two threads may be here: each link is taken once
-        except IndexError:
+            link, _ = links.popitem(last=False)  # two threads may be here: each link is taken once
+        except KeyError:
             return
         link.post(future)

@@ -91,6 +91,22 @@ def test_future_of_one_runtime_is_waited_for_in_the_greenlets_of_another() -> No
     assert seen == [1]
 
 
+def test_future_is_waited_for_by_many_of_whom_some_give_up() -> None:
+    with RuntimeThread() as thread:
+        gate = threading.Event()
+        future = thread.submit(lambda: (gate.wait(5), 5)[1])
+        waiting = [spawn(future.result, 60) for _ in range(20)]
+        hasty = spawn(future.result, 0.001)
+        sleep(0)
+        for one in waiting[::2]:
+            one.kill()
+        with pytest.raises(TimeoutError):
+            hasty.get()
+        gate.set()
+        assert [one.get() for one in waiting[1::2]] == [5] * 10
+        assert not future._links
+
+
 def test_use_before_start_and_after_stop_is_refused_in_words() -> None:
     thread = RuntimeThread("mine")
     with pytest.raises(RuntimeThreadError, match="not started"):
