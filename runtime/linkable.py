@@ -17,7 +17,7 @@ afterwards. So one of the two always sees the other.
 """
 
 from _thread import get_ident
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -57,7 +57,8 @@ class Linkable:
 
     def __init__(self, hub: Hub | None = None) -> None:
         self._waiters: Line = OrderedDict()
-        self._links: list[Callable[[Any], Any]] = []
+        #: in order; None: there were none yet
+        self._links: deque[Callable[[Any], Any]] | None = None
         #: where the links are called: the hub of the thread that waited or linked first
         self.hub = hub
 
@@ -67,23 +68,34 @@ class Linkable:
 
     def linkcount(self) -> int:
         """Return how many greenlets and callbacks wait."""
-        return len(self._waiters) + len(self._links)
+        return len(self._waiters) + len(self._links or ())
 
     def rawlink(self, callback: Callable[[Any], Any]) -> None:
         """Call `callback(self)` in the hub when it is ready, also when it is already. It must not block or raise."""
         if not callable(callback):
             raise TypeError(f"Expected callable: {callback!r}")
         self._owning_hub()
-        self._links.append(callback)
+        links = self._links
+        if links is None:
+            links = deque()
+            if self._links is None:  # no other thread comes in between: there is no call
+                self._links = links
+            links = self._links
+        links.append(callback)
         if self.ready():
             self._schedule_links()
 
     def unlink(self, callback: Callable[[Any], Any]) -> None:
         """Remove a callback; a no-op when it is not there."""
-        try:
-            self._links.remove(callback)
-        except ValueError:
-            pass
+        links = self._links
+        while links:
+            try:
+                links.remove(callback)
+                return
+            except ValueError:
+                return
+            except IndexError:  # another thread was at them meanwhile
+                pass
 
     def _owning_hub(self) -> Hub:
         hub = self.hub
@@ -100,10 +112,14 @@ class Linkable:
 
     def _notify_links(self) -> None:
         """Call the links that were there when we began, each once."""
-        for _ in range(len(self._links)):
-            if not self._links or (self._links_while_ready and not self.ready()):
+        links = self._links or deque()
+        for _ in range(len(links)):
+            if self._links_while_ready and not self.ready():
                 return
-            link = self._links.pop(0)
+            try:
+                link = links.popleft()
+            except IndexError:  # somebody has unlinked others meanwhile
+                return
             try:
                 link(self)
             except BaseException as error:
@@ -159,5 +175,5 @@ class Linkable:
     def _at_fork_reinit(self) -> None:
         """Forget, in a forked child, whoever waited in the parent."""
         self.hub = None
-        self._links.clear()
+        self._links = None
         self._waiters.clear()

@@ -138,6 +138,33 @@ def test_event_rawlink_is_called_once_in_the_hub() -> None:
         event.rawlink(None)  # type: ignore[arg-type]
 
 
+def test_event_link_that_is_removed_or_added_by_another_is_not_called_this_time() -> None:
+    event = Event()
+    called: list[str] = []
+    event.unlink(called.append)  # there were none yet
+    assert event.linkcount() == 0
+
+    def second(_: Event) -> None:
+        called.append("second")
+
+    def first(_: Event) -> None:
+        called.append("first")
+        event.unlink(second)
+        event.rawlink(third)
+
+    def third(_: Event) -> None:
+        called.append("third")
+
+    event.rawlink(first)
+    event.rawlink(second)
+    event.set()
+    sleep(0)
+    assert called[0] == "first"
+    sleep(0)
+    assert called == ["first", "third"], "the event is set, so that a new link is called, too"
+    assert event.linkcount() == 0
+
+
 def test_event_link_that_fails_is_reported_and_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
     event = Event()
     called: list[Any] = []
