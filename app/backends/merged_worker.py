@@ -57,6 +57,8 @@ class Worker:
         self.counts: dict[str, int] = {}
         self.groups: dict[int, GroupSample] = {}
         self.members: dict[int, dict[int, None]] = {}
+        #: the same the other way round; a group may be closed since
+        self._groups_of: dict[int, list[int]] = {}
         self.hubs: list[HubSample] = []
         self.findings: list[dict[str, Any]] = []
         self.cost: dict[str, float] = {}
@@ -104,7 +106,7 @@ class Worker:
         self.dropped = self.lost = _counts(message["dropped"])
         self.status, self.reason, self.since = "live", "", time.monotonic()
         self._arrived = set()
-        self.members = {}
+        self.members, self._groups_of = {}, {}
 
     def _born(self, message: dict[str, Any]) -> None:
         decode, now = self._decode, time.monotonic()
@@ -131,7 +133,7 @@ class Worker:
                     self._emit(Event("kill_requested", float(killed), greenlet=id))
             for own in groups:
                 group_id = decode.id(own)
-                self.members.setdefault(group_id, {})[id] = None
+                self._join(id, group_id)
                 if not known:
                     self._emit(Event("grouped", record.created, greenlet=id, group=group_id))
 
@@ -144,7 +146,15 @@ class Worker:
             del self.groups[id]
             self.differs = True
 
+    def _join(self, id: int, group: int) -> None:
+        members = self.members.setdefault(group, {})
+        if id not in members:
+            members[id] = None
+            self._groups_of.setdefault(id, []).append(group)
+
     def _end(self, id: int) -> None:
+        for group in self._groups_of.pop(id, ()):
+            self.members.get(group, {}).pop(id, None)
         self.records.pop(id, None)
         self.samples.pop(id, None)
         self._stacks.pop(id, None)
@@ -177,8 +187,6 @@ class Worker:
             self.records[id] = event.record
         elif event.kind in ENDED_STATES and id is not None:
             self._end(id)
-            for members in self.members.values():
-                members.pop(id, None)
         elif event.kind == "group_opened" and event.group_record is not None and group is not None:
             self.groups[group] = event.group_record
             self.members.setdefault(group, {})
@@ -186,9 +194,11 @@ class Worker:
             self.groups.pop(group, None)
             self.members.pop(group, None)
         elif event.kind == "grouped" and id is not None and group is not None:
-            self.members.setdefault(group, {})[id] = None
+            self._join(id, group)
         elif event.kind == "ungrouped" and id is not None and group is not None:
             self.members.get(group, {}).pop(id, None)
+            if group in self._groups_of.get(id, ()):
+                self._groups_of[id].remove(group)
 
     def see(self, rows: Iterable[Sequence[Any]], now: float) -> None:
         """Take in looks."""
