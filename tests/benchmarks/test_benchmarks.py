@@ -8,8 +8,11 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import bench_growth  # noqa: E402
 import bench_runtime  # noqa: E402
+import growth_work  # noqa: E402
 import peers  # noqa: E402
+import quiet  # noqa: E402
 import runtime_work  # noqa: E402
 
 from greenscope import runtime  # noqa: E402
@@ -18,6 +21,30 @@ from greenscope import runtime  # noqa: E402
 @pytest.mark.parametrize("work", runtime_work.WORKS)
 def test_work_is_done_once_small(work: str) -> None:
     assert runtime_work.WORKS[work](runtime, 200) > -1e6  # memory may shrink; what counts is that it ends
+
+
+@pytest.mark.parametrize("work", growth_work.WORKS)
+def test_work_of_many_is_done_once_small(work: str) -> None:
+    assert growth_work.WORKS[work](runtime, 50) > 0.0
+
+
+def test_growth_that_is_not_kept_is_told() -> None:
+    growth = bench_growth.Growth
+    assert bench_growth.fault(growth(1.0, 3.9), growth(2.0, 4.0)) == ""
+    assert bench_growth.fault(growth(1.0, 5.0), growth(2.0, 4.0)) == "1.25x of gevent's"
+    assert bench_growth.fault(growth(1.0, 5.0), growth(2.0, 7.0)) == "grows 5.0 times"
+    assert bench_growth.fault(growth(1.0, 5.0), growth(2.0, 12.0)) == "", "gevent's grows more"
+
+
+def test_rounds_count_that_were_done_while_the_machine_was_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    paces = iter([1.0, 1.1, 1.0, 1.7, 1.6, 1.0, 1.0, 1.0])
+    monkeypatch.setattr(quiet, "pace", lambda: next(paces))
+    figures = iter([10.0, 20.0, 30.0, 11.0])
+    rounds = quiet.Rounds(best=2.0)
+    for _ in range(4):
+        rounds.measure(lambda: next(figures))
+    assert rounds.quiet() == [10.0, 11.0]
+    assert rounds.all() == [10.0, 20.0, 30.0, 11.0]
 
 
 def test_rows_and_works_are_the_same() -> None:
