@@ -117,8 +117,12 @@ class Joinable(Linked):
                     return False
             return True
         finally:
-            if self._links:
-                self.unlink(raw)  # we were interrupted or late; else the notification took it
+            links = self._links
+            if links:  # we were interrupted or late; else the notification took it
+                if links[-1] is raw:
+                    links.pop()
+                else:
+                    self.unlink(raw)
 
     def _wait_from_elsewhere(self, raw: Any, seconds: float | None) -> bool:
         """Do the same in another thread, whose hub cannot see that it will be woken."""
