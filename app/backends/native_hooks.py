@@ -308,10 +308,10 @@ def make_hooks(
         if births:
             drop(BORN, births)
 
-    def birth_of(greenlet: Any) -> Untold | None:
+    def birth_of(id: int, greenlet: Any) -> Untold | None:
         """Return what a note has to tell of one of which nothing was told, None of others."""
         origin = getattr(greenlet, "_greenscope_origin", None)
-        return None if origin is None else untold(greenlet, greenlet._greenscope_id, origin)
+        return None if origin is None else untold(greenlet, id, origin)
 
     def take(id: Any, greenlet: Any) -> bool:
         """Take a greenlet out of the registry, once; False when it is not there. Another thread may do the same."""
@@ -328,17 +328,17 @@ def make_hooks(
             if not take(id, greenlet):
                 continue
             kind = "killed" if id in killing else "failed"
-            birth = birth_of(greenlet)
+            birth = birth_of(id, greenlet)
             if birth is not None:
                 take_off([greenlet])
             noted = kind, clock(), id, account_of(greenlet), greenlet._exc_info, birth
             put(noted, kind, 1, birth is not None)
 
-    def note_of(kind: str, t: float, greenlet: Any, group: int | None, birth: Untold | None) -> None:
+    def note_of(kind: str, t: float, id: int, greenlet: Any, group: int | None, birth: Untold | None) -> None:
         """Note what happens to one that lives, with its birth when that was not told (None: it was)."""
         if birth is not None:
             take_off([greenlet])
-        put((kind, t, greenlet._greenscope_id, group, birth), kind, 1, birth is not None)
+        put((kind, t, id, group, birth), kind, 1, birth is not None)
 
     def on_kill_requested(greenlet: Any) -> None:
         try:
@@ -349,11 +349,11 @@ def make_hooks(
             return
         now = clock()
         if id in killing and greenlet._greenscope_origin is not None:
-            note_of("kill_requested", now, greenlet, None, birth_of(greenlet))
+            note_of("kill_requested", now, id, greenlet, None, birth_of(id, greenlet))
             return
         killing[id] = now  # its birth will tell
         if greenlet._greenscope_origin is None:  # looked at last: it may be told by now
-            note_of("kill_requested", now, greenlet, None, None)
+            note_of("kill_requested", now, id, greenlet, None, None)
 
     def on_grouped(group: Any, greenlet: Any) -> None:
         change("grouped", group, greenlet)
@@ -374,7 +374,7 @@ def make_hooks(
             write(greenlet, "_greenscope_groups", tuple(into) or None)
             if not is_known or getattr(greenlet, "_greenscope_origin", None) is not None:  # as above
                 return
-        note_of(kind, clock(), greenlet, number, birth_of(greenlet) if fresh else None)
+        note_of(kind, clock(), id, greenlet, number, birth_of(id, greenlet) if fresh else None)
 
     def number_of(group: Any) -> int:
         number: int = getattr(group, "_greenscope_id", 0)

@@ -21,7 +21,8 @@ from greenscope.app.backends.native_hooks import BORN, LIVED, Origin, Untold, un
 from greenscope.app.backends.native_newborn import Newborn, has_birth
 from greenscope.app.backends.short_lives import CROWD, SHORT_BURST, SHORT_RATE, crowd_of, short_lives
 from greenscope.app.breath import breathe
-from greenscope.runtime.carriers import PENDING, RUNNING, VALUE
+from greenscope.runtime.carriers import PENDING, VALUE
+from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.instruments import write
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class NativeIntake:
             origin = getattr(greenlet, "_greenscope_origin", None)
             if origin is not None:
                 self._take_birth(given_up, now, id, greenlet, origin)
-                if not hasattr(greenlet, "_state"):
+                if not isinstance(greenlet, Greenlet):
                     self.probe.raws[id] = greenlet
         for note in given_up:
             self._drop(BORN, 1)
@@ -234,7 +235,9 @@ class NativeIntake:
 
 def is_passing(greenlet: Any) -> bool:
     """Tell whether a greenlet stands in its hub's ready queue and has not begun, or has ended, which is noted soon."""
-    state = getattr(greenlet, "_state", RUNNING)
+    if not isinstance(greenlet, Greenlet):
+        return False  # a raw one: an attribute of that name is the program's own
+    state = greenlet._state
     return state >= VALUE or (state == PENDING and greenlet._timer is None)
 
 

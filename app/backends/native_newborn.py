@@ -74,13 +74,18 @@ class Newborn:
 
         A crowd is long, and by far the most of it is not looked at: so each is fetched when its turn has come.
         """
-        again, self.held, find = self._again.copy(), {}, self.alive.get
+        held, self.held = self.held, {}
+        again, find = self._again.copy(), self.alive.get
         for at, id in enumerate(ids):
             one = find(id)
             if id in self._again:
-                if not (has_birth(one) and id in again):
+                if id not in again:
                     continue
                 del again[id]  # it may be among the latest as well
+                if not has_birth(one):
+                    if one is None and has_birth(held.get(id)):  # its end is being noted, its birth with it
+                        self._unseen = min(self._unseen, first_born([held[id]], inf))
+                    continue
             elif len(self.held) >= most:
                 left = filter(has_birth, map(find, islice(ids, at, None)))
                 self._unseen = min(self._unseen, first_born(islice(left, LOOKED_AT), inf))
@@ -116,7 +121,7 @@ class Newborn:
         Where many in a row are old, everybody before them is, so the place is found by halves.
         """
         ids = list(self.alive)
-        first, last = 0, -(-len(ids) // OLD_IN_A_ROW)  # in rows: `first` is old, or the first of all; `last` is new
+        first, last = 0, len(ids) // OLD_IN_A_ROW  # in full rows: `first` is old, or the first of all; `last` is new
         while last - first > 1:
             row = (first + last) // 2
             if max(ids[row * OLD_IN_A_ROW : (row + 1) * OLD_IN_A_ROW]) > self._old:

@@ -4,13 +4,14 @@ import gc
 from time import monotonic
 
 import pytest
+from greenlet import greenlet
 
 from greenscope.app.backends import native_intake, native_newborn
 from greenscope.app.backends.native import NativeProbe
 from greenscope.app.backends.native_intake import HELD_BACK, HELD_UNBEGUN
 from greenscope.app.backends.short_lives import CROWD
 from greenscope.app.model import Drained
-from greenscope.runtime import Greenlet, joinall, killall, sleep, spawn
+from greenscope.runtime import Greenlet, joinall, killall, sleep, spawn, spawn_raw
 from greenscope.runtime.thread import RuntimeThread
 
 
@@ -137,6 +138,26 @@ def test_of_a_crowd_that_has_ended_nobody_is_told_before_its_end_is_noted(
     thread.call(sleep, 0)
     assert [event for event in found[0].events if event.record is not None and event.record.function == "int"] == []
     assert probe.allowance.shed - before >= CROWD + 10
+
+
+def test_raw_greenlet_of_a_crowd_may_have_a_state_of_its_own(
+    thread: RuntimeThread, probe: NativeProbe, now: list[float]
+) -> None:
+    def crowd() -> tuple[list[Greenlet], greenlet]:
+        for _ in range(CROWD // 50):
+            joinall([spawn(int) for _ in range(50)])
+        raw = spawn_raw(sleep, 60)
+        raw._state = "idle"
+        parked = spawn_parked(30)
+        return parked, raw
+
+    probe.drain()
+    probe.allowance.left = 0.0
+    parked, raw = thread.call(crowd)
+    now[0] = monotonic() + 2 * HELD_BACK
+    told = [event.greenlet for _ in range(4) for event in probe.drain().events if event.kind == "spawned"]
+    assert set(told) >= {*ids_of(parked), raw._greenscope_id}
+    thread.call(killall, [*parked, raw])
 
 
 def test_births_that_are_taken_are_one_more_object_each_for_the_collector(

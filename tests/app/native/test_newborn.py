@@ -145,3 +145,26 @@ def test_no_more_are_held_though_the_oldest_were_given_up() -> None:
         newborn.held[id] = one
     assert list(newborn.held) == [9, 10, 11]
     assert newborn.until == 9.0
+
+
+def test_held_one_whose_end_is_being_noted_is_not_said_to_be_told() -> None:
+    alive = {id: born(float(id)) for id in range(1, 10)}
+    newborn = Newborn(alive)
+    for id, one in newborn.look(newborn.find(0.0, 1000, 10**6), 5):
+        newborn.held[id] = one
+    del alive[1]  # by its hub, which has not noted that yet
+    assert tell(newborn) == list(range(2, 10))
+    assert newborn.until == 1.0
+    assert tell(newborn) == []
+    assert newborn.until == inf
+
+
+def test_late_one_at_the_very_end_hides_nobody_where_most_have_just_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = {id: born(float(id)) for id in range(1, 101)}
+    newborn = Newborn(alive)
+    tell(newborn)
+    alive.clear()
+    alive.update({id: born(float(id)) for id in range(201, 206)})
+    alive[3] = born(206.0)
+    monkeypatch.setattr(newborn, "_latest", lambda: list(range(201, 211)))  # most of these have ended since
+    assert tell(newborn) == [201, 202, 203, 204, 205, 3]
