@@ -10,16 +10,16 @@ PYTEST_ARGS ?=
 demo: $(VENV)/.runtime
 	$(BIN)/greenscope demo --open $(ARGS)
 
-# two files at a time; what measures growth and time has the machine for itself
+# three files at a time, since tests wait more than they work; what measures growth and time has the machine for itself
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS) tests/app tests/runtime tests/conformance tests/test_*.py
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS) tests/browser tests/hosts
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS) tests/app tests/runtime tests/conformance tests/test_*.py
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS) tests/browser tests/hosts
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/soak tests/benchmarks
 
 # of the runtime alone: the app is shown by processes, threads and browsers, which coverage cannot follow;
 # the test left out counts objects, and coverage's own are among them
 coverage: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=88 $(PYTEST_ARGS) tests/runtime \
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --cov --cov-report=term --cov-fail-under=88 $(PYTEST_ARGS) tests/runtime \
 		--deselect tests/runtime/test_thread.py::test_start_and_stop_leave_nothing_behind
 
 check: lint types js test coverage

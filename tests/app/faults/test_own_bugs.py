@@ -46,7 +46,7 @@ def test_bug_in_a_hook_removes_it_and_is_told(
 
 
 def test_bug_in_the_drain_loses_one_note_and_is_told(thread: RuntimeThread, probe: NativeProbe) -> None:
-    probe.buffer.append(("failed", 0.0, 1, None, None, (None, None, None, 0.0, "no origin")))
+    probe.buffer.append(("failed", 0.0, 1, None, None, ("spawned", 0.0, 1, None, None, None, "no origin")))
     greenlet = thread.call(spawn, sleep, 0)
     drain_until(probe, lambda seen: any(e.greenlet == id_of(greenlet) for e in seen))
     assert [fault.partition(":")[0] for fault in probe.faults] == ["spawned"]
