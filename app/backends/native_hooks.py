@@ -41,7 +41,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Callable
-from itertools import compress, count, repeat
+from itertools import compress, repeat
 from operator import is_not, not_
 from time import monotonic
 from types import MethodType
@@ -112,7 +112,8 @@ def make_hooks(
     `groups` holds references to the groups that are known, and `adopt_group` registers another one; `drop` counts
     what could not be noted, `allowance` the short lives.
     """
-    ids = count(1)
+    #: the latest id
+    given_last = 0
     note = buffer.append
     frame_at = sys._getframe
     clock = monotonic
@@ -125,12 +126,15 @@ def make_hooks(
     latest_id: int | None = None
     #: what of the program spawned last
     own_code: Any = None
-    #: the latest origin, forgotten at the next end
+    #: the latest origin, forgotten at the next end, and what tells that another one is the same
     origin: Origin | None = None
+    origin_at: int = 0
+    origin_code: Any = None
+    origin_spawner: Any = None
 
     def on_spawned(greenlet: Any) -> None:
-        nonlocal latest, latest_id, own_code, origin
-        id = next(ids)
+        nonlocal given_last, latest, latest_id, own_code, origin, origin_at, origin_code, origin_spawner
+        given_last = id = given_last + 1  # no thread comes in between
         try:
             greenlet._greenscope_id = id
         except Exception as error:  # a __setattr__ of the program's own
@@ -155,30 +159,31 @@ def make_hooks(
                 break
             frame = back
             code = frame.f_code
-        spawner = greenlet.spawning_greenlet
-        if spawner is latest:
-            parent = latest_id
-        else:
-            try:
-                parent = spawner()._greenscope_id  # now: the parent may be gone when this is read
-            except AttributeError:
-                parent = None
-            if parent is not None:
-                latest, latest_id = spawner, parent  # no other thread comes in between: there is no call
-        function = greenlet._run
         at = frame.f_lasti
-        own = origin
+        spawner = greenlet.spawning_greenlet
+        function = greenlet._run
+        own = origin  # what follows is not divided as long as it fits: there is no call
         if (
             own is None
-            or own[3] != at
-            or own[2] is not code
-            or own[1] is not parent
+            or at != origin_at
+            or code is not origin_code
+            or spawner is not origin_spawner
             or not (
                 (kept := own[0]) is function
                 or (type(kept) is type(function) is method and kept.__func__ is function.__func__ and kept == function)
             )
         ):
+            if spawner is latest:
+                parent = latest_id
+            else:
+                try:
+                    parent = spawner()._greenscope_id  # now: the parent may be gone when this is read
+                except AttributeError:
+                    parent = None
+                if parent is not None:
+                    latest, latest_id = spawner, parent  # no other thread comes in between: there is no call
             own = function, parent, code, at
+            origin_at, origin_code, origin_spawner = at, code, spawner
             origin = own  # which may free a function, whose finaliser may spawn, too
         try:
             greenlet._greenscope_born = clock()
@@ -190,9 +195,9 @@ def make_hooks(
                 raise
 
     def on_adopted(greenlet: Any) -> None:
-        nonlocal latest
-        latest = None  # it may have another id now
-        id = next(ids)
+        nonlocal given_last, latest, origin
+        latest = origin = None  # it may have another id now
+        given_last = id = given_last + 1
         write(greenlet, "_greenscope_id", id)
         write(greenlet, "_greenscope_groups", None)  # another probe's
         write(greenlet, "_greenscope_born", clock())
@@ -388,7 +393,7 @@ def make_hooks(
 
     def given() -> int:
         """Return the greatest id that was given so far: whoever has a smaller one did exist."""
-        return int(repr(ids).strip("count()")) - 1  # to ask for it otherwise would be to give it
+        return given_last
 
     return Hooks(
         on_spawned,
