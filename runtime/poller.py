@@ -99,9 +99,10 @@ class Interest:
         self.owner: Owner | None = None
 
     def add(self, watch: Watch) -> None:
-        """Put a watch last."""
+        """Put a watch last. No signal's handler comes in between: there is no call."""
+        counts, events = self.counts, watch.events
         self.watches[watch] = None
-        self.counts[watch.events] = self.counts.get(watch.events, 0) + 1
+        counts[events] = counts[events] + 1 if events in counts else 1
 
     def remove(self, watch: Watch) -> bool:
         """Take a watch out; False when it is not there."""
@@ -261,7 +262,7 @@ class Poller:
         before = len(fired)
         events = (READ if mask & _READABLE else 0) | (WRITE if mask & _WRITABLE else 0)
         events |= URGENT if mask & (_PRI | _BROKEN) else 0
-        for watch in interest.watches:
+        for watch in list(interest.watches):  # a signal's handler may stop one meanwhile
             if watch.events & events:
                 fired.append(watch)
         if len(fired) == before:
@@ -288,7 +289,7 @@ class Poller:
     def _wanted_mask(interest: Interest) -> int:
         """Return what is waited for just now, level triggered."""
         mask = 0
-        for events in interest.counts:
+        for events in list(interest.counts):
             mask |= (_IN if events & READ else 0) | (_OUT if events & WRITE else 0) | (_PRI if events & URGENT else 0)
         owner = interest.owner
         if owner is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenscope.runtime.poller import READ, WRITE, Poller
+from greenscope.runtime.poller import READ, WRITE, Poller, Watch
 
 
 @pytest.fixture
@@ -68,6 +68,21 @@ def test_many_watches_of_one_descriptor_fire_in_order_and_stop_in_any(poller: Po
     for watch in reading:
         watch.stop()
     assert poller.idle
+
+
+def test_watch_that_a_signals_handler_stops_while_others_are_collected_is_no_fault(poller: Poller, pair: Pair) -> None:
+    watches = [poller.add(pair[0].fileno(), WRITE, print) for _ in range(3)]
+
+    class Interrupted(list[Watch]):
+        def append(self, watch: Watch) -> None:
+            super().append(watch)
+            watches[1].stop()
+
+    fired = Interrupted()
+    poller._fire(pair[0].fileno(), poller._interests[pair[0].fileno()], 4, fired)
+    assert fired[0] is watches[0]
+    assert watches[2] in fired
+    assert [watch for watch in fired if watch.function is not None] == [watches[0], watches[2]]
 
 
 def test_stopped_watch_leaves_a_descriptor_free_for_its_next_owner(poller: Poller) -> None:
