@@ -175,5 +175,6 @@ class Linkable:
     def _at_fork_reinit(self) -> None:
         """Forget, in a forked child, whoever waited in the parent."""
         self.hub = None
-        self._links = None
+        if self._links is not None:
+            self._links.clear()  # somebody may be calling them
         self._waiters.clear()

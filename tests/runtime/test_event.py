@@ -165,6 +165,18 @@ def test_event_link_that_is_removed_or_added_by_another_is_not_called_this_time(
     assert event.linkcount() == 0
 
 
+def test_event_that_is_made_anew_after_a_fork_calls_no_link_of_the_parent() -> None:
+    event = Event()
+    called: list[Event] = []
+    event.rawlink(lambda _: event._at_fork_reinit())  # as in a child that the first link has forked
+    event.rawlink(called.append)
+    event.set()
+    sleep(0)
+    sleep(0)
+    assert called == []
+    assert event.linkcount() == 0
+
+
 def test_event_link_that_fails_is_reported_and_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
     event = Event()
     called: list[Any] = []
