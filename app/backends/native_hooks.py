@@ -183,8 +183,10 @@ def make_hooks(
                 if parent is not None:
                     latest, latest_id = spawner, parent  # no other thread comes in between: there is no call
             own = function, parent, code, at
-            origin_at, origin_code, origin_spawner = at, code, spawner
-            origin = own  # which may free a function, whose finaliser may spawn, too
+            was = origin_code  # what is freed in the midst may have a finaliser that spawns, too; one of `origin` may
+            fits = None if parent is None else own  # who is not known yet may be by the next time
+            origin_at, origin_code, origin_spawner, origin = at, code, spawner, fits
+            del was
         try:
             greenlet._greenscope_born = clock()
             greenlet._greenscope_origin = own
@@ -196,9 +198,9 @@ def make_hooks(
 
     def on_adopted(greenlet: Any) -> None:
         nonlocal given_last, latest, origin
-        latest = origin = None  # it may have another id now
         given_last = id = given_last + 1
         write(greenlet, "_greenscope_id", id)
+        latest = origin = None  # it may have had another id
         write(greenlet, "_greenscope_groups", None)  # another probe's
         write(greenlet, "_greenscope_born", clock())
         write(greenlet, "_greenscope_origin", (getattr(greenlet, "_run", None), None, None, 0))
