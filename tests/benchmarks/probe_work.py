@@ -35,7 +35,7 @@ from greenscope.runtime.instruments import STARTED, Instrument, hooks
 
 clock = time.perf_counter
 #: when to stop waiting for a quiet machine; below peers.RUN_SECONDS
-MOST_SECONDS = 60.0
+MOST_SECONDS = 40.0
 
 #: reads a page's stream until it is ended, as a browser tab would
 READER = """

@@ -9,6 +9,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import bench_growth  # noqa: E402
+import bench_probe  # noqa: E402
 import bench_runtime  # noqa: E402
 import growth_work  # noqa: E402
 import peers  # noqa: E402
@@ -45,6 +46,16 @@ def test_rounds_count_that_were_done_while_the_machine_was_quiet(monkeypatch: py
         rounds.measure(lambda: next(figures))
     assert rounds.quiet() == [10.0, 11.0]
     assert rounds.all() == [10.0, 20.0, 30.0, 11.0]
+
+
+def test_bound_of_watching_is_as_wide_as_the_machine_is_slow() -> None:
+    row = bench_probe.Row("work", "hooks", "text", most=1.0)
+    assert row.fault(3.0, 4.0, 1.0, 0.5) == ""
+    assert row.fault(3.0, 4.2, 1.3, 0.5) == "at this pace"
+    assert row.fault(3.0, 4.4, 1.3, 0.5) == "NOT KEPT"
+    assert row.fault(3.0, 4.6, 1.3, 1.4) == "below the floor"
+    assert bench_probe.Row("work", "page", "text", least=0.97).fault(100.0, 104.0, 2.0, 0.0) == "NOT KEPT"
+    assert bench_probe.Row("work", "page", "text", gap=5.0).fault(1.0, 5.5, 2.0, 0.0) == "NOT KEPT"
 
 
 def test_rows_and_works_are_the_same() -> None:
