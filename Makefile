@@ -19,7 +19,7 @@ test: $(VENV)/.dev
 # of the runtime alone: the app is shown by processes, threads and browsers, which coverage cannot follow;
 # the test left out counts objects, and coverage's own are among them
 coverage: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile --cov --cov-report=term --cov-fail-under=88 $(PYTEST_ARGS) tests/runtime \
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=88 $(PYTEST_ARGS) tests/runtime \
 		--deselect tests/runtime/test_thread.py::test_start_and_stop_leave_nothing_behind
 
 check: lint types js test coverage

@@ -145,14 +145,17 @@ def test_imap_raises_the_error_of_an_item_and_goes_on(method: str, quiet: None) 
 
 @pytest.mark.parametrize("method", ["imap", "imap_unordered"])
 def test_imap_raises_the_error_of_the_iterable(method: str, quiet: None) -> None:
+    read = Event()
+
     def items() -> Iterator[int]:
         yield 1
-        sleep(0.001)
+        read.wait()
         raise BrokenError("iterable")
 
     pool = Pool(3)
     iterator = getattr(pool, method)(square, items())
     assert next(iterator) == 1
+    read.set()
     with pytest.raises(BrokenError):
         next(iterator)
     assert list(iterator) == []
