@@ -55,8 +55,8 @@ class Newborn:
 
         More when else more than `limit` would be left. It was looked last at `since`.
         """
-        self._again = {id: None for id, one in self.held.items() if has_birth(one)}
-        self._again.update(self._sweep())
+        held = [id for id, one in self.held.items() if has_birth(one)]
+        self._again = dict.fromkeys([*held, *self._sweep()])
         since, self.more, self._unseen = min(since, self._unseen), 0, inf
         latest = self._latest()
         if len(latest) == LOOKED_AT and any(id > self._old for id in latest[:OLD_IN_A_ROW]):
@@ -97,13 +97,13 @@ class Newborn:
             yield id, one
         self._old = max(self._old, self._found)
 
-    def _sweep(self) -> Iterator[tuple[int, None]]:
-        """Give the ids of those who were looked at before and have a birth, among the next few."""
+    def _sweep(self) -> list[int]:
+        """Return the ids of those who were looked at before and have a birth, among the next few."""
         if not self._to_sweep:
             self._to_sweep = list(self.alive)
         swept = self._to_sweep[-LOOKED_AT:]
         del self._to_sweep[-LOOKED_AT:]
-        return ((id, None) for id in swept if id <= self._old and has_birth(self.alive.get(id)))
+        return [id for id in swept if id <= self._old and has_birth(self.alive.get(id))]
 
     def _latest(self) -> list[int]:
         """Return the ids of those who were registered last, oldest first."""

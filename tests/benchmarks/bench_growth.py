@@ -8,7 +8,6 @@ costs, in caches and in the collector, twice or three times. For MANY ours may t
 more than MOST times or than gevent's does. Exits with 1 when that is not kept.
 """
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from growth_work import WORKS
-from peers import measure
+from peers import measure, options
 
 OURS, THEIRS = "greenscope.runtime", "gevent"
 SCRIPT = Path(__file__).resolve().with_name("growth_work.py")
@@ -50,18 +49,12 @@ def fault(ours: Growth, theirs: Growth) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; returns the exit code."""
-    parser = argparse.ArgumentParser(description="what one greenlet costs among few and among many")
-    parser.add_argument("work", nargs="*", help="only these; the names are those of growth_work.py's functions")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each work per runtime (default: 3)")
-    options = parser.parse_args(arguments)
-    unknown = set(options.work) - set(WORKS)
-    if unknown:
-        parser.error(f"no such work: {', '.join(sorted(unknown))}; there are: {', '.join(WORKS)}")
+    works, rounds = options(arguments, "what one greenlet costs among few and among many", WORKS, rounds=3)
     print(f"{'work':20} {f'ours, {FEW}':>12} {MANY:>8} {'grows':>6} {f'gevent, {FEW}':>14} {MANY:>8} {'grows':>6}")
     faults = 0
-    for work in options.work or WORKS:
+    for work in works:
         found: dict[tuple[str, int], list[float]] = {}
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             for count in (FEW, MANY):
                 for package in (OURS, THEIRS):
                     found.setdefault((package, count), []).append(measure(SCRIPT, package, work, str(count)))

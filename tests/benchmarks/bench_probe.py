@@ -13,14 +13,13 @@ long it takes here, and a bound is that much wider; one that is kept only so is 
 floor `below the floor`. Exits with 1 when another one is not kept.
 """
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from peers import measure, run
+from peers import measure, options, run
 from quiet import best_pace
 
 SCRIPT = Path(__file__).resolve().with_name("probe_work.py")
@@ -50,7 +49,7 @@ NOT_KEPT = "NOT KEPT"
 class Row:
     """One line: `most` bounds the difference in us, `least` the ratio of throughputs, `gap` the figure itself in ms.
 
-    With `floor` the least that watching could add is measured, too.
+    With `floor` the least that watching could add to the work is measured, too: once, for all rows of it.
     """
 
     work: str
@@ -118,28 +117,28 @@ def pace_of(work: str, rounds: int = 5) -> float:
 
 def main(arguments: list[str]) -> int:
     """Print the table; returns 1 when a bound is not kept."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("works", nargs="*", metavar="WORK", choices=[*{row.work for row in ROWS}, []])
-    parser.add_argument("--rounds", type=int, default=12, help="of each work, plain and watched (default: 12)")
-    options = parser.parse_args(arguments)
+    works, rounds = options(
+        arguments, "what being watched costs", list(dict.fromkeys(row.work for row in ROWS)), rounds=12
+    )
     best = str(best_pace())
     paces: dict[str, float] = {}
+    floors: dict[str, float] = {}
     print(f"{'work':60} {'plain':>8} {'watched':>8} {'+us':>7} {'x':>6} {'floor':>6} {'quiet':>5} {'pace':>5}  bound")
     failed = False
     for row in ROWS:
-        if options.works and row.work not in options.works:
+        if row.work not in works:
             continue
-        plain, watched, quiet = map(float, run(SCRIPT, row.kind, row.work, str(options.rounds), best).split())
+        plain, watched, quiet = map(float, run(SCRIPT, row.kind, row.work, str(rounds), best).split())
         if row.most is not None and row.work not in paces:
             paces[row.work] = pace_of(row.work)
         pace = paces.get(row.work, 1.0)
-        least = 0.0
-        if row.floor:
-            bare, least, _ = map(float, run(SCRIPT, "floor", row.work, str(options.rounds), best).split())
-            least -= bare
+        if row.floor and row.work not in floors:
+            bare, least, _ = map(float, run(SCRIPT, "floor", row.work, str(rounds), best).split())
+            floors[row.work] = least - bare
+        least = floors.get(row.work, 0.0) if row.most is not None else 0.0
         fault = row.fault(plain, watched, pace, least)
         figure = watched / plain if row.least is None else plain / watched
-        floor = f"{least:+.2f}" if row.floor else ""
+        floor = f"{least:+.2f}" if least else ""
         figures = (
             f"{plain:8.2f} {watched:8.2f} {watched - plain:+7.2f} {figure:6.2f} {floor:>6} {quiet:5.0f} {pace:5.2f}"
         )

@@ -6,14 +6,13 @@ Each work runs in fresh processes, ours and gevent's in turns; the figures are m
 is not kept. Exits with 1 when a bound is not kept.
 """
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from peers import compare
+from peers import compare, options
 
 OURS, THEIRS = "greenscope.runtime", "gevent"
 SCRIPT = Path(__file__).resolve().with_name("runtime_work.py")
@@ -62,19 +61,13 @@ def fault(row: Row, ours: float, theirs: float) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; returns the exit code."""
-    parser = argparse.ArgumentParser(description="what the runtime costs beside gevent")
-    parser.add_argument("work", nargs="*", help="only these; the names are those of runtime_work.py's functions")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each work per runtime (default: 5)")
-    options = parser.parse_args(arguments)
-    unknown = set(options.work) - {row.work for row in ROWS}
-    if unknown:
-        parser.error(f"no such work: {', '.join(sorted(unknown))}; there are: {', '.join(row.work for row in ROWS)}")
+    works, rounds = options(arguments, "what the runtime costs beside gevent", [row.work for row in ROWS], rounds=5)
     print(f"{'work':44} {'ours':>9} {'gevent':>9}    {'ratio':>6} {'bound':>6}")
     faults = 0
     for row in ROWS:
-        if options.work and row.work not in options.work:
+        if row.work not in works:
             continue
-        figures = compare(SCRIPT, row.work, (OURS, THEIRS), options.rounds)
+        figures = compare(SCRIPT, row.work, (OURS, THEIRS), rounds)
         ours, theirs = figures[OURS], figures[THEIRS]
         bound = f"{row.ratio:.2f}x" if row.ratio is not None else "" if row.most is None else f"{row.most:.0f}"
         kept = fault(row, ours, theirs)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from runtime_work import noop, per_item
+from runtime_work import load, noop, per_item
 
 
 def park(rt: Any, count: int, function: Callable[..., Any], *args: Any) -> list[Any]:
@@ -185,10 +185,7 @@ WORKS: dict[str, Callable[..., float]] = {
 
 def main(package: str, name: str, count: str) -> None:
     """Do one work and print its figure, the best of some rounds."""
-    rt = importlib.import_module(package)
-    for module in ("event", "lock", "queue", "pool"):
-        importlib.import_module(f"{package}.{module}")
-    rt.joinall([rt.spawn(noop) for _ in range(100)])
+    rt = load(package)
     rounds = max(1, min(10, 20_000 // int(count)))
     print(min(WORKS[name](rt, int(count)) for _ in range(rounds)))
 

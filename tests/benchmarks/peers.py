@@ -4,10 +4,11 @@ A machine that is busy for a while then hurts all of them alike, and no run inhe
 lists of another. `compare()` returns the median per runtime.
 """
 
+import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -38,6 +39,18 @@ def run(script: Path, *arguments: str) -> str:
     if done.returncode:
         raise RuntimeError(f"{script.name} {' '.join(arguments)} failed:\n{done.stderr}")
     return done.stdout
+
+
+def options(arguments: list[str] | None, what: str, works: Collection[str], rounds: int) -> tuple[list[str], int]:
+    """Return the works that are asked for, all by default, and how many rounds; exits with words for anything else."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("work", nargs="*", help="only these; the names are those of the functions that do them")
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"runs of each work (default: {rounds})")
+    given = parser.parse_args(arguments)
+    unknown = set(given.work) - set(works)
+    if unknown:
+        parser.error(f"no such work: {', '.join(sorted(unknown))}; there are: {', '.join(works)}")
+    return given.work or list(works), given.rounds
 
 
 def compare(script: Path, work: str, packages: Sequence[str], rounds: int) -> dict[str, float]:

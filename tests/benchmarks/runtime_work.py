@@ -240,8 +240,8 @@ WORKS: dict[str, Callable[..., float]] = {
 }
 
 
-def main(package: str, name: str) -> None:
-    """Do one work and print its figure."""
+def load(package: str) -> Any:
+    """Return a runtime with its modules that the works use, warm."""
     rt = importlib.import_module(package)
     for module in ("event", "lock", "queue", "pool"):
         try:
@@ -249,6 +249,12 @@ def main(package: str, name: str) -> None:
         except ImportError:
             pass  # only the works that use it fail
     rt.joinall([rt.spawn(noop) for _ in range(100)])
+    return rt
+
+
+def main(package: str, name: str) -> None:
+    """Do one work and print its figure."""
+    rt = load(package)
     print(WORKS[name](rt))
 
 

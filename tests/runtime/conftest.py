@@ -4,8 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenscope.runtime import get_hub, wait
+from greenscope.runtime import get_hub, testing, wait
 from greenscope.runtime.hub import Hub
+
+
+@pytest.fixture
+def clock() -> Iterator[testing.VirtualClock]:
+    """A virtual clock; no timer may be left on it."""
+    with testing.virtual_clock() as clock:
+        yield clock
+        assert len(get_hub().timers) == 0
 
 
 @pytest.fixture

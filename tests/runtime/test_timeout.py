@@ -12,7 +12,6 @@ from greenscope.runtime import (
     getcurrent,
     sleep,
     spawn,
-    testing,
     with_timeout,
 )
 from greenscope.runtime.event import AsyncResult, Event
@@ -21,13 +20,7 @@ from greenscope.runtime.queue import Queue
 from greenscope.runtime.timeout import limit
 from greenscope.runtime.waiting import park_until
 
-
-@pytest.fixture(autouse=True)
-def clock() -> Any:
-    """Every test here is on a virtual clock, and leaves no timer behind."""
-    with testing.virtual_clock() as clock:
-        yield clock
-        assert len(get_hub().timers) == 0
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 class Custom(Exception):

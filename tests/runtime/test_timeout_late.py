@@ -12,20 +12,13 @@ from greenscope.runtime import (
     socket,
     spawn,
     spawn_later,
-    testing,
     with_timeout,
 )
 from greenscope.runtime.carriers import FREE_LIMIT
 from greenscope.runtime.event import Event
 from greenscope.runtime.turns import HELD_MOST
 
-
-@pytest.fixture(autouse=True)
-def clock() -> Any:
-    """Every test here is on a virtual clock, and leaves no timer behind."""
-    with testing.virtual_clock() as clock:
-        yield clock
-        assert len(get_hub().timers) == 0
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def test_timeout_gives_way_to_a_sleep_that_was_over_before_it(clock: Any) -> None:

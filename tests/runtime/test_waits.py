@@ -1,7 +1,6 @@
 """Waiting for many, and killing many."""
 
 import gc
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,13 +23,7 @@ from greenscope.runtime import (
 )
 from greenscope.runtime.event import AsyncResult, Event
 
-
-@pytest.fixture(autouse=True)
-def clock() -> Iterator[testing.VirtualClock]:
-    """Every test here is on a virtual clock, and leaves no timer behind."""
-    with testing.virtual_clock() as clock:
-        yield clock
-        assert len(get_hub().timers) == 0
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def after(seconds: float) -> Greenlet:
