@@ -21,7 +21,7 @@ MODULES = (
 )
 
 #: seconds of the runtime's own Timeout for one case
-CASE_SECONDS = 5
+CASE_SECONDS = 20
 
 
 def load_cases(path: str) -> dict[str, Any]:

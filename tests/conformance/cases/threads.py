@@ -149,7 +149,7 @@ def case_semaphore_excludes_across_threads(rt):
 
     thread, outcome = in_thread(work)
     task = rt.spawn(work)
-    assert task.get(timeout=4) is True
+    assert task.get(timeout=16) is True
     join(rt, thread)
     assert outcome == [True]
     assert counts == [0, 1]
