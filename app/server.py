@@ -220,8 +220,11 @@ class DashboardServer(Server):
             self.finished = True
             self._running = False
 
-    def stop(self, timeout: float = 5.0) -> bool:
-        """Stop serving and wait at most `timeout` seconds; True when it has ended. From any thread; idempotent."""
+    def stop(self, timeout: float = 5.0, sleep: Callable[[float], None] = pause) -> bool:
+        """Stop serving and wait at most `timeout` seconds; True when it has ended. From any thread; idempotent.
+
+        `sleep` is how it waits: cooperatively where the program is, unless told otherwise.
+        """
         self.should_exit = True
         self.wake()
         if not self._running:
@@ -232,7 +235,7 @@ class DashboardServer(Server):
             return False  # asked from within: the loop ends after this turn
         deadline = time.monotonic() + timeout
         while not self.finished and time.monotonic() < deadline:
-            pause(0.005)  # cooperative where the program is; no lock that it could hold
+            sleep(0.005)  # no lock: the program could hold it
         return self.finished
 
     def wake(self) -> None:

@@ -120,7 +120,7 @@ def watch_process(name: str, tell: Callable[[str], object]) -> Any:
         return None
     if page is not None:
         monitor.server.beside.append(page)
-    atexit.register(monitor.close, CLOSING)
+    atexit.register(monitor.close_at_exit, CLOSING)
     tell(f"greenscope: watched; see it with: greenscope serve {folder}")
     return monitor
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 
 from greenscope.app.backends.choice import make_probe
 from greenscope.app.dashboard import DashboardApp, build_dashboard
+from greenscope.app.natives import native_sleep, pause
 from greenscope.app.probe import Probe
 from greenscope.app.server import DashboardServer
 from greenscope.app.settings import check_flag, check_hosts, check_name, unfit
@@ -43,9 +44,18 @@ class Monitor:
 
     def close(self, timeout: float = 5.0) -> None:
         """Stop the server and remove every hook; blocks at most `timeout` seconds. Idempotent."""
+        self._close(timeout, pause)
+
+    def close_at_exit(self, timeout: float = 5.0) -> None:
+        """As close(), when the program is over: none of its greenlets runs meanwhile, which might end it once more."""
+        self._close(timeout, native_sleep)
+
+    def _close(self, timeout: float, sleep: Callable[[float], None]) -> None:
         _monitors.discard(self)
-        self.server.stop(timeout)
-        self.probe.close()
+        try:
+            self.server.stop(timeout, sleep)
+        finally:
+            self.probe.close()
 
     def __enter__(self) -> "Monitor":
         return self

@@ -94,3 +94,21 @@ def test_import_loads_no_server_that_it_may_be_used_with(module: str) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert result.stdout.strip() == "[]"
+
+
+def test_greenlet_that_ends_a_program_that_is_ending_is_no_traceback(folder: Path) -> None:
+    """gunicorn's worker does so on SIGQUIT: a greenlet exits, while the main one may be at its exit already."""
+    program = (
+        "from gevent import monkey; monkey.patch_all()\n"
+        "import gevent, sys\n"
+        "from greenscope.app.socket_folder import watch_process\n"
+        "assert watch_process('ending', lambda text: None) is not None\n"
+        "def end():\n    for _ in range(3):\n        gevent.sleep()\n    sys.exit()\n"
+        "gevent.spawn(end)\n"
+    )
+    environment = {**os.environ, "GREENSCOPE_DIR": str(folder)}
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, env=environment
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert list(folder.glob("*.sock")) == []
