@@ -26,28 +26,41 @@ from greenscope.runtime.interruption import is_programs
 
 __all__ = [
     "Account",
-    "account_of",
     "clear_account",
     "close_account",
     "keep_accounts",
+    "kept_account",
     "open_account",
     "pass_on",
     "pass_turn",
+    "read_account",
     "write_slice",
 ]
 
 
 #: when it began; run, ready, switches and longest slice, in seconds and number; when it ended
 Account = tuple[float, float, float, int, float, float]
+#: what is kept of one that has ended: since, run_time, wait_time, switches, longest_run and parked_at as they were
+#: before its last slice, when that began and ended; of one that had no other, just these two
+Kept = tuple[float, float, float, int, float, float, float, float] | tuple[float, float]
 
 
-def account_of(task: Any) -> Account | None:
-    """Return the account of a task that has ended; None when none was kept."""
-    account: Account | float | None = task._greenscope_account
-    if isinstance(account, float):
-        run = task._greenscope_ended - account
-        return account, run, 0.0, 1, run, task._greenscope_ended
-    return account
+def kept_account(task: Any) -> Kept | None:
+    """Return what is kept of a task that has ended, for `read_account`; None when no account was."""
+    kept: Kept | float | None = task._greenscope_account
+    return (kept, task._greenscope_ended) if isinstance(kept, float) else kept
+
+
+def read_account(kept: Kept) -> Account:
+    """Work an account out; not done when a task ends, since few are ever looked at."""
+    if len(kept) == 2:
+        began, ended = kept
+        return began, ended - began, 0.0, 1, ended - began, ended
+    since, run, wait, switches, longest, parked_at, began, ended = kept
+    last = ended - began
+    run += last
+    ready = ended - since - run - wait if switches or parked_at else 0.0
+    return since, run, max(0.0, ready), switches + 1, max(last, longest), ended
 
 
 def clear_account(raw: Any) -> None:
@@ -102,14 +115,11 @@ def close_account(raw: Any, task: Any, hub: Any) -> None:
     if not since or since == began:
         write_slice(task, began, now)
         return
-    last = now - began
-    run, longest = raw.run_time + last, raw.longest_run
-    ready = now - since - run - raw.wait_time if raw.switches or raw.parked_at else 0.0
-    account = since, run, ready if ready > 0.0 else 0.0, raw.switches + 1, last if last > longest else longest, now
+    kept = since, raw.run_time, raw.wait_time, raw.switches, raw.longest_run, raw.parked_at, began, now
     try:
-        task._greenscope_account = account
+        task._greenscope_account = kept
     except BaseException as error:
-        write(task, "_greenscope_account", account)
+        write(task, "_greenscope_account", kept)
         pass_on(error, hub)
     # as clear_account() does, without the call
     raw.run_time = raw.wait_time = raw.longest_run = raw.since = raw.parked_at = 0.0

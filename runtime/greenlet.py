@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 import greenlet as _greenlet
 
-from greenscope.runtime.accounting import Account
+from greenscope.runtime.accounting import Kept
 from greenscope.runtime.carriers import PENDING, VALUE, Carrier, borrow, strip
 from greenscope.runtime.every import every
 from greenscope.runtime.exceptions import GreenletExit
@@ -89,7 +89,7 @@ class Greenlet(Joinable):
     _greenscope_born: float | None = None
     _greenscope_origin: tuple[Any, ...] | None = None
     _greenscope_groups: tuple[int, ...] | None = None
-    _greenscope_account: Account | float | None = None
+    _greenscope_account: Kept | float | None = None
     _greenscope_ended: float | None = None
 
     def __init__(self, run: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> None:
@@ -360,7 +360,7 @@ class Greenlet(Joinable):
             return
         try:
             if hooks.kill_requested:
-                hooks.call("kill_requested", self)
+                hooks.call("kill_requested", [self])
         finally:  # whatever a signal's handler raises meanwhile
             begun = not self._end_unstarted(exception) and self._carrier is not None
             if begun:

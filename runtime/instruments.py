@@ -2,7 +2,7 @@
 
 An instrument is any object with some of the methods of `Instrument`. The runtime
 asks one tuple per hook (`hooks.spawned`, ...) and an empty tuple costs a truth test,
-so a program that is not observed pays some 10 ns per greenlet; for births and kills, by far
+so a program that is not observed pays some 10 ns per greenlet; for births, by far
 the most, it is one callable or None. A hook that raises is removed and reported on
 stderr once; its fault never reaches the program. What a signal's handler raised in it
 does: that is the program's, and the hook stays.
@@ -52,8 +52,8 @@ class Instrument:
     def renamed(self, greenlet: Any) -> None:
         """Called when a Greenlet's name was set, by whoever sets it."""
 
-    def kill_requested(self, greenlet: Any) -> None:
-        """Called when kill() is asked of a living greenlet, by whoever asks."""
+    def kill_requested(self, greenlets: list[Any]) -> None:
+        """Called when kill() is asked of a living greenlet, or killall() of several of a thread, by whoever asks."""
 
     def group_opened(self, group: Any) -> None:
         """Called when a Group or Pool is made."""
@@ -77,7 +77,7 @@ class Instrument:
 class Hooks:
     """The callbacks per hook, as tuples: replaced as a whole, so that a reader never sees half a change."""
 
-    __slots__ = ("_instruments", "depth", "interrupted", "on_kill", "on_spawn", *HOOKS)
+    __slots__ = ("_instruments", "depth", "interrupted", "on_spawn", *HOOKS)
 
     def __init__(self) -> None:
         #: how many calls stand between a hook for the next start and the program, at least: a hint, for one start
@@ -87,8 +87,6 @@ class Hooks:
         self._instruments: tuple[Any, ...] = ()
         #: what start() calls: the one callback of `spawned`, or what calls all of them; None: there is none
         self.on_spawn: Callable[[Any], Any] | None = None
-        #: the same of `kill_requested`, for killall()
-        self.on_kill: Callable[[Any], Any] | None = None
         self.spawned: tuple[Any, ...] = ()
         self.spawned_raw: tuple[Any, ...] = ()
         self.renamed: tuple[Any, ...] = ()
@@ -117,9 +115,9 @@ class Hooks:
 
     def _set(self, name: str, callbacks: tuple[Any, ...]) -> None:
         setattr(self, name, callbacks)
-        if name in ("spawned", "kill_requested"):
-            one = None if not callbacks else callbacks[0] if len(callbacks) == 1 else partial(self.call, name)
-            setattr(self, "on_spawn" if name == "spawned" else "on_kill", one)
+        if name == "spawned":
+            several = len(callbacks) > 1
+            self.on_spawn = partial(self.call, name) if several else callbacks[0] if callbacks else None
 
     def call(self, name: str, *args: Any) -> None:
         """Call every callback of one hook; one that raises is removed and reported on stderr.

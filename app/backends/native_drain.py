@@ -15,7 +15,7 @@ from greenscope.app.backends.native_view import thread_of
 from greenscope.app.backends.whose import program_site
 from greenscope.app.breath import breathe
 from greenscope.app.model import Drained, Event, ExceptionRecord, GreenletRecord, GreenletSample
-from greenscope.runtime.accounting import Account
+from greenscope.runtime.accounting import Account, Kept, read_account
 from greenscope.runtime.greenlet import Greenlet
 
 if TYPE_CHECKING:
@@ -133,9 +133,7 @@ class NativeDrain:
             self._asked[id] = asked
             events.append(make.event("kill_requested", asked, id))
 
-    def _tell_end(
-        self, events: list[Event], kind: Any, t: float, id: int, account: Account | None, exc_info: Any
-    ) -> None:
+    def _tell_end(self, events: list[Event], kind: Any, t: float, id: int, kept: Kept | None, exc_info: Any) -> None:
         if id not in self.known:
             missed = self.intake.find_missed(id)
             if missed is not None:
@@ -143,6 +141,7 @@ class NativeDrain:
         self.known.pop(id, None)
         self.probe.killing.pop(id, None)
         self._asked.pop(id, None)
+        account = None if kept is None else read_account(kept)
         if id in self._unbegun:
             del self._unbegun[id]
             if account is not None:

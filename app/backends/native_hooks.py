@@ -26,6 +26,7 @@ the two at least one sees the other (`native_intake` says what it does then), wi
 What is noted, besides, in order:
 
     "ended", t, kind, ids, accounts, births    a list each, one note a batch; births None: all were told
+    "asked", t, ids                            those to be killed, of which all was told
     "failed" or "killed", t, id, account, exc_info, birth
     "kill_requested", "grouped" or "ungrouped", t, id, group, birth
     "group_closed", t, None, group
@@ -50,7 +51,7 @@ from typing import Any, NamedTuple
 import greenscope.runtime
 from greenscope.app.backends.frames import under
 from greenscope.app.backends.short_lives import Allowance
-from greenscope.runtime.accounting import account_of
+from greenscope.runtime.accounting import kept_account
 from greenscope.runtime.carriers import Carrier
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.instruments import STARTED, hooks, write
@@ -90,7 +91,7 @@ class Hooks(NamedTuple):
     on_lived: Callable[[list[Any]], None]
     on_killed: Callable[[list[Any]], None]
     on_failed: Callable[[list[Any]], None]
-    on_kill_requested: Callable[[Any], None]
+    on_kill_requested: Callable[[list[Any]], None]
     on_grouped: Callable[[Any, Any], None]
     on_ungrouped: Callable[[Any, Any], None]
     forget: Callable[[], None]
@@ -120,6 +121,7 @@ def make_hooks(
     files = _BETWEEN
     carried = Carrier.run.__code__
     method = MethodType
+    find: Callable[[Any], Any] = alive.get
     forget = alive.pop
     #: a reference to who spawned last, and its id: most have many children in a row
     latest: Any = None
@@ -289,15 +291,18 @@ def make_hooks(
     def note_ends(kind: str, ended: list[int], greenlets: list[Any]) -> None:
         if not ended:
             return
-        accounts = [account_of(greenlet) for greenlet in greenlets]
+        accounts = [  # as kept_account() does, without the call where it says so
+            kept if type(kept := greenlet._greenscope_account) is tuple else kept_account(greenlet)
+            for greenlet in greenlets
+        ]
         origins = [greenlet._greenscope_origin for greenlet in greenlets]
         births: Births | None = None
-        fresh = len(origins) - origins.count(None)
+        fresh = len(list(filter(None, origins)))  # count() would compare each
         if fresh:
             births = (
                 greenlets[0].hub,  # that of all that end together
                 [greenlet._name for greenlet in greenlets],
-                [greenlet._greenscope_groups for greenlet in greenlets],
+                [greenlet._greenscope_groups for greenlet in greenlets] if groups else [None] * len(greenlets),
                 [greenlet._greenscope_born for greenlet in greenlets],
                 origins,
             )
@@ -338,7 +343,7 @@ def make_hooks(
             birth = birth_of(id, greenlet)
             if birth is not None:
                 take_off([greenlet])
-            noted = kind, clock(), id, account_of(greenlet), greenlet._exc_info, birth
+            noted = kind, clock(), id, kept_account(greenlet), greenlet._exc_info, birth
             put(noted, kind, 1, birth is not None)
 
     def note_of(kind: str, t: float, id: int, greenlet: Any, group: int | None, birth: Untold | None) -> None:
@@ -347,20 +352,24 @@ def make_hooks(
             take_off([greenlet])
         put((kind, t, id, group, birth), kind, 1, birth is not None)
 
-    def on_kill_requested(greenlet: Any) -> None:
-        try:
-            id: Any = greenlet._greenscope_id
-        except AttributeError:
-            return
-        if alive.get(id, 0) is not greenlet:
-            return
+    def on_kill_requested(greenlets: list[Any]) -> None:
         now = clock()
-        if id in killing and greenlet._greenscope_origin is not None:
-            note_of("kill_requested", now, id, greenlet, None, birth_of(id, greenlet))
-            return
-        killing[id] = now  # its birth will tell
-        if greenlet._greenscope_origin is None:  # looked at last: it may be told by now
-            note_of("kill_requested", now, id, greenlet, None, None)
+        told: list[int] = []
+        for greenlet in greenlets:
+            try:
+                id: Any = greenlet._greenscope_id
+            except AttributeError:
+                continue
+            if find(id) is not greenlet:
+                continue
+            if id in killing and greenlet._greenscope_origin is not None:
+                note_of("kill_requested", now, id, greenlet, None, birth_of(id, greenlet))
+                continue
+            killing[id] = now  # its birth will tell
+            if greenlet._greenscope_origin is None:  # looked at last: it may be told by now
+                told.append(id)
+        if told:
+            put(("asked", now, told), "kill_requested", len(told), 0)
 
     def on_grouped(group: Any, greenlet: Any) -> None:
         change("grouped", group, greenlet)

@@ -200,6 +200,8 @@ class NativeIntake:
                 if births is not None:
                     taken += told_of(ids, *births)
                 taken += [(kind, t, id, account, None) for id, account in zip(ids, accounts, strict=True)]
+            elif note[0] == "asked":
+                taken += [("kill_requested", note[1], id, None) for id in note[2]]
             elif note[0] in _WITH_BIRTH:
                 if note[-1] is not None:
                     taken.append(note[-1])

@@ -45,11 +45,16 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
     assert hub.now == 0.0
 
 
+def whole_account_of(ended: Greenlet) -> accounting.Account:
+    """Return the account of a greenlet that has ended."""
+    kept = accounting.kept_account(ended)
+    assert kept is not None
+    return accounting.read_account(kept)
+
+
 def account_of(ended: Greenlet) -> tuple[float, float, int, float]:
     """Return run, ready, switches and longest slice of a greenlet that has ended."""
-    account = accounting.account_of(ended)
-    assert account is not None
-    return account[1:5]
+    return whole_account_of(ended)[1:5]
 
 
 def test_relays_are_accounted_for_like_switches_by_the_hub(work: Work) -> None:
@@ -258,7 +263,7 @@ def test_life_that_began_while_accounts_were_kept_and_ends_later_has_none(work: 
     hub.accounted = False
     joinall([greenlet])
     assert hub.now == 0.0
-    assert accounting.account_of(greenlet) is None
+    assert accounting.kept_account(greenlet) is None
     hub.accounted = True
     sleep(0)
 
@@ -271,9 +276,8 @@ def test_what_a_raw_greenlet_waits_within_a_greenlets_slice_is_no_run_time(work:
 
     waits, other = spawn(outer), spawn(work, 10)
     joinall([waits, other])
-    account = waits._greenscope_account
-    assert account is not None, "it was not one slice"
-    assert account[1] <= 3.0
+    assert isinstance(waits._greenscope_account, tuple), "it was not one slice"
+    assert account_of(waits)[0] <= 3.0
 
 
 def test_one_whose_account_was_opened_while_it_waited_may_end_in_its_first_slice(work: Work) -> None:
@@ -296,7 +300,5 @@ def test_one_whose_account_was_opened_while_it_waited_may_end_in_its_first_slice
 def test_one_slice_is_a_life_without_a_wait(work: Work) -> None:
     task = spawn(work, 3)
     joinall([task])
-    account = accounting.account_of(task)
-    assert account is not None
-    began, run, ready, switches, longest, ended = account
+    began, run, ready, switches, longest, ended = whole_account_of(task)
     assert (run, ready, switches, longest, ended - began) == (3.0, 0.0, 1, 3.0, 3.0)

@@ -24,8 +24,8 @@ class Recorder(Instrument):
     def renamed(self, greenlet: Any) -> None:
         self.seen.append(("renamed", greenlet.name))
 
-    def kill_requested(self, greenlet: Any) -> None:
-        self.seen.append(("kill_requested", greenlet))
+    def kill_requested(self, greenlets: list[Any]) -> None:
+        self.seen += [("kill_requested", greenlet) for greenlet in greenlets]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from greenscope.app.backends.native import NativeProbe
 from greenscope.runtime import Greenlet, joinall, sleep, spawn
-from greenscope.runtime.accounting import account_of
+from greenscope.runtime.accounting import kept_account
 from greenscope.runtime.every import every
 from tests.app.native.probing import kinds_of
 
@@ -73,7 +73,7 @@ def test_ctrl_c_while_an_account_is_handed_over_reaches_the_program(
     task = Interrupted.spawn(*((sleep, 0.001) if lives == "with one" else (int,)))
     with pytest.raises(KeyboardInterrupt):
         sleep(5)
-    assert account_of(task) is not None
+    assert kept_account(task) is not None
     joinall([task, spawn(int)])
 
 

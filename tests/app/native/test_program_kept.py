@@ -176,7 +176,7 @@ def test_hook_that_raises_is_removed_within_one_killall(
     thread: RuntimeThread, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Broken(Instrument):
-        def kill_requested(self, greenlet: Any) -> None:
+        def kill_requested(self, greenlets: list[Any]) -> None:
             raise RuntimeError("broken")
 
     hooks.add(Broken())

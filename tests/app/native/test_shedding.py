@@ -14,7 +14,7 @@ from greenscope.app.backends.native_intake import HELD_BACK
 from greenscope.app.backends.short_lives import CROWD, CROWD_SHARE, SHORT_BURST, SHORT_RATE
 from greenscope.app.feed import Feed, FeedLimits
 from greenscope.app.model import Drained
-from greenscope.runtime import Greenlet, joinall, killall, sleep, spawn
+from greenscope.runtime import Greenlet, joinall, sleep, spawn
 from greenscope.runtime.event import Event as Flag
 from greenscope.runtime.pool import Group, Pool
 from greenscope.runtime.thread import RuntimeThread
@@ -269,10 +269,15 @@ def test_what_was_lost_is_put_right_however_much_there_is_to_tell(
         def spawn_some() -> list[Greenlet]:
             return [spawn(sleep, 60) for _ in range(150)]
 
+        def kill_one_by_one(some: list[Greenlet]) -> None:
+            for one in some:
+                one.kill(block=False)  # each that is known makes a note
+            joinall(some)
+
         for _ in range(40):
             some = thread.call(spawn_some)
             feed.tick()
-            thread.call(killall, some)  # each that is known makes a note
+            thread.call(kill_one_by_one, some)
             feed.tick()
         assert feed.dropped["killed"] > 100
         assert len(feed.population.lives) < 600
