@@ -187,6 +187,15 @@ def test_ctrl_c_in_the_other_hooks_comes_out_of_the_programs_call() -> None:
     assert task.dead, "as if it had come after the kill"
 
 
+def test_ctrl_c_that_comes_when_observers_are_told_of_a_killall_comes_after_the_kills() -> None:
+    tasks = [spawn(sleep, 60) for _ in range(3)]
+    sleep(0)
+    with watched_by(Interrupted()), pytest.raises(KeyboardInterrupt):
+        killall([*tasks, Greenlet(int)])
+    sleep(0)
+    assert all(task.dead for task in tasks)
+
+
 @pytest.mark.parametrize("end", [RecursionError, MemoryError])
 def test_hook_is_not_blamed_for_the_end_of_the_stack(end: type[Exception], capsys: pytest.CaptureFixture[str]) -> None:
     instrument = Instrument()

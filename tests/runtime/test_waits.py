@@ -1,6 +1,7 @@
 """Waiting for many, and killing many."""
 
 import gc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -269,6 +270,20 @@ def test_killall_with_itself_among_them_ends_all() -> None:
     tasks += [spawn(lambda: killall(tasks)), spawn(sleep, 1000)]
     joinall(tasks)
     assert all(isinstance(task.value, GreenletExit) for task in tasks)
+
+
+def test_killall_of_what_cannot_be_listed_kills_nobody() -> None:
+    def some() -> Iterator[Any]:
+        yield task
+        raise LookupError("no more")
+
+    task = spawn(sleep, 60)
+    sleep(0)
+    with pytest.raises(LookupError):
+        killall(some())
+    sleep(0)
+    assert not task.dead
+    task.kill()
 
 
 def test_killall_of_nothing_is_nothing() -> None:
