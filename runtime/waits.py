@@ -11,7 +11,7 @@ from typing import Any
 
 from greenlet import getcurrent
 
-from greenscope.runtime.carriers import VALUE
+from greenscope.runtime.carriers import RUNNING, VALUE
 from greenscope.runtime.exceptions import GreenletExit
 from greenscope.runtime.greenlet import Greenlet
 from greenscope.runtime.hub import get_hub
@@ -239,25 +239,31 @@ def killall(
     raws: list[Any] = []
     own: list[Any] = []
     here = get_ident()
-    for one in list(greenlets):
+    for one in greenlets:
         if not isinstance(one, Greenlet):
             if not one.dead:
                 kill(one, exception)
                 raws.append(one)
         elif one._state < VALUE:
-            if one.hub.thread_ident == here:
-                own.append(one)
-            else:  # its own thread has to look whether it has begun
+            if one.hub.thread_ident != here:  # its own thread has to look whether it has begun
                 one.hub.run_callback(one.kill, exception, False)
                 victims.append(one)
+            elif one._state == RUNNING:
+                own.append(one)
+            else:  # at once: `greenlets` may be a generator that lets it begin meanwhile
+                try:
+                    if hooks.kill_requested:
+                        hooks.call("kill_requested", [one])
+                finally:  # whatever a signal's handler raises meanwhile
+                    one._end_unstarted(exception)
     for at in range(0, len(own), TOGETHER):
         some = own[at : at + TOGETHER]
         try:
             if hooks.kill_requested:
                 hooks.call("kill_requested", some)
-        finally:  # whatever a signal's handler raises meanwhile
+        finally:  # as above
             for one in some:
-                if not one._end_unstarted(exception) and one._carrier is not None:
+                if one._carrier is not None:
                     victims.append(one)
                     interrupt_in_turn(one._carrier, exception)
     if not block or not (victims or raws):

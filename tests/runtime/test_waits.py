@@ -272,18 +272,25 @@ def test_killall_with_itself_among_them_ends_all() -> None:
     assert all(isinstance(task.value, GreenletExit) for task in tasks)
 
 
-def test_killall_of_what_cannot_be_listed_kills_nobody() -> None:
+def test_killall_ends_who_has_not_begun_at_once_and_the_others_when_it_has_all() -> None:
     def some() -> Iterator[Any]:
-        yield task
+        yield begun
+        yield unbegun
+        sleep(0)
+        assert begun
+        assert not unbegun
         raise LookupError("no more")
 
-    task = spawn(sleep, 60)
+    ran: list[int] = []
+    begun = spawn(sleep, 60)
     sleep(0)
+    unbegun = spawn(ran.append, 1)
     with pytest.raises(LookupError):
         killall(some())
     sleep(0)
-    assert not task.dead
-    task.kill()
+    assert not begun.dead
+    assert ran == []
+    begun.kill()
 
 
 def test_killall_of_nothing_is_nothing() -> None:
