@@ -6,7 +6,7 @@
 what hooks add that only note who lives, since when, and spawned by whose code; of a switch, what the statements that
 keep an account take in a loop of their own. Of the rounds those count that were done while the machine was quiet
 (`quiet.py`), and of them the best; `quiet` tells how many there were, plain and watched, and a work is given 40 s to
-get N of them.
+get N of them. Of tasks, it tells how many pairs of rounds there were in that time; the median of their ratios counts.
 
 The bounds in us were set where gevent took so long for the same work as GEVENT_US says. `pace` is how many times as
 long it takes here, and a bound is that much wider; one that is kept only so is marked `at this pace`, one below its own

@@ -1,7 +1,8 @@
 """The work that bench_probe measures: `probe_work.py WATCHING WORK ROUNDS [PACE]` prints its time, plain and watched.
 
 A third figure tells of how many rounds both were done while the machine was quiet (`quiet.py`; PACE is its best pace):
-until there are ROUNDS of them work is done on, for at most MOST_SECONDS. When there are none, all that were done count.
+until there are ROUNDS of them work is done on, for at most MOST_SECONDS. When there are none, all that were done count,
+as they always do of tasks: the figure tells how many, then.
 
 WATCHING is `events` (the probe is attached without accounting; four times a second, as the dashboard does, what it has
 noted is taken, and thrown away), `hooks` (the same with accounting), `watched` (watch() with its server thread), `page`
@@ -239,6 +240,20 @@ def pin_heap(megabytes: int = 256) -> list[bytes]:
     return filled[::1024]
 
 
+def best_of(work: Any, plain: Rounds, watched: Rounds, quiet: int) -> tuple[float, float, int]:
+    """Return what to print of rounds that a machine can be quiet for."""
+    best = median if work is longest_gap else min
+    figures = [best((one.quiet() if quiet else None) or one.all()) for one in (plain, watched)]
+    return figures[0], figures[1], quiet
+
+
+def ratio_of(plain: Rounds, watched: Rounds) -> tuple[float, float, int]:
+    """Return what to print of rounds that last: neighbours differ less than the best of each, and all of them count."""
+    ratios = [seen / unseen for seen, unseen in zip(watched.all(), plain.all(), strict=True)]
+    usual = median(plain.all())
+    return usual, usual * median(ratios), len(ratios)
+
+
 def main(kind: str, name: str, rounds: str, best: str = "inf") -> None:
     """Do one work in turns, plain and watched as `kind` says, and print the figure of each, us per item (gaps: ms)."""
     plain, watched = Rounds(float(best)), Rounds(float(best))
@@ -246,6 +261,7 @@ def main(kind: str, name: str, rounds: str, best: str = "inf") -> None:
     switched = kind == "floor" and name in SWITCHES
     pinned = pin_heap()
     work = WORKS[name]
+    lasting = work is tasks_of_100_us
     if not switched:
         work(runtime)
     while True:
@@ -256,20 +272,14 @@ def main(kind: str, name: str, rounds: str, best: str = "inf") -> None:
             plain.measure(lambda: work(runtime))
             with watching(kind):
                 joinall([spawn(runtime_work.noop) for _ in range(100)])
-                if work is tasks_of_100_us:
+                if lasting:
                     tasks_of_100_us(runtime, 0.5)
                 watched.measure(lambda: work(runtime))
         plain.best = watched.best = min(plain.best, watched.best)
-        quiet = min(len(plain.quiet()), len(watched.quiet()))
-        if (quiet >= int(rounds) and work is not tasks_of_100_us) or clock() > end:
+        quiet = 0 if lasting else min(len(plain.quiet()), len(watched.quiet()))
+        if quiet >= int(rounds) or clock() > end:
             break
-    if work is tasks_of_100_us:
-        usual = median(plain.all())
-        ratios = [seen / unseen for seen, unseen in zip(watched.all(), plain.all(), strict=True)]
-        print(usual, usual * median(ratios), len(ratios))
-    else:
-        best_of = median if work is longest_gap else min
-        print(*(best_of((one.quiet() if quiet else None) or one.all()) for one in (plain, watched)), quiet)
+    print(*(ratio_of(plain, watched) if lasting else best_of(work, plain, watched, quiet)))
     del pinned
 
 
